@@ -1,0 +1,62 @@
+"""What crosses the broker wall: bytes, properties, headers. Nothing of aio-pika."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from schemas.catalog import SOURCE
+
+NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """One delivery as the broker gave it.
+
+    Attributes:
+        queue: the queue it was consumed from.
+        deliveries: how often the broker handed it out before, by its own count.
+
+    """
+
+    body: bytes
+    queue: str
+    exchange: str
+    routing_key: str
+    message_id: str | None = None
+    type: str | None = None
+    app_id: str | None = None
+    user_id: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    timestamp: datetime | None = None
+    headers: Mapping[str, Any] = field(default=NO_HEADERS)
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """One message to publish: CloudEvents JSON, persistent, confirmed, and mandatory."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str
+    type: str
+    correlation_id: str | None = None
+    timestamp: datetime | None = None
+    headers: Mapping[str, Any] = field(default=NO_HEADERS)
+    app_id: str = SOURCE
+    reply_to: str | None = None
+
+
+class UnavailableError(Exception):
+    """The broker or the database cannot be reached now; the same call may succeed later."""
+
+
+class UnreadableError(Exception):
+    """A message that nobody can be answered about: it belongs in the dead-letter queue."""

@@ -1,0 +1,71 @@
+"""The environment, read once into a frozen value."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    """Read `a, b` as two words: the form people write in an environment file."""
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIFECYCLE_", frozen=True, hide_input_in_errors=True, extra="ignore"
+    )
+
+    amqp_url: SecretStr = Field(description="RabbitMQ, amqp:// or amqps://, with its vhost")
+    database_url: SecretStr = Field(description="PostgreSQL, postgresql://")
+    implicit_cascade: Literal["reject", "deprecated"] = Field(
+        "reject", description="what an absent cascade flag means where descendants exist"
+    )
+    implicit_cascade_apps: Words = Field(
+        (), description="app_ids for which implicit_cascade is deprecated, whatever it is otherwise"
+    )
+    max_cascade: Annotated[int, Gt(0)] | None = Field(
+        None, description="most workspaces one command may change; no cap where it is not set"
+    )
+    max_listed: Annotated[int, Ge(0)] = Field(
+        10_000, description="where lists in events are cut; the count beside them is whole"
+    )
+    max_body: Annotated[int, Gt(0)] = Field(
+        65_536, description="largest command body in bytes, refused before it is parsed"
+    )
+    reply_to_allow: Words = Field(
+        ("amq.gen-*",), description="reply queues that are answered, beside direct reply-to"
+    )
+    allow_apps: Words = Field(("*",), description="app_ids that may send commands; others get 403")
+    settle_timeout: Annotated[float, Gt(0)] = Field(
+        900.0, description="seconds until an outcome that did not come counts as timed out"
+    )
+    executor: Literal["ec2", "simulated", "none"] = Field(
+        "ec2", description="who carries stops and starts out; none: somebody else's program"
+    )
+    simulated_delay: Annotated[float, Ge(0)] = Field(
+        0.2, description="seconds a simulated stop or start takes"
+    )
+    simulated_failures: Annotated[float, Ge(0)] = Field(
+        0.0, description="share of simulated stops and starts that fail, 0 to 1"
+    )
+    prefetch: Annotated[int, Gt(0)] = Field(
+        64, description="commands in hand at once in one process"
+    )
+    database_connections: Annotated[int, Gt(1)] = Field(
+        10, description="connections of one process to PostgreSQL, beside two that listen"
+    )
+    listen: str | None = Field(
+        None, description="host:port of health; not served where it is not set"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line that is logged"
+    )

@@ -1,0 +1,115 @@
+"""The dialect every message is read in: strict types, no unknown fields, RFC 3339, RFC 9562."""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+class Strict(BaseModel):
+    """A frozen model without coercion that refuses unknown fields and never repeats its input."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, ser_json_inf_nan="null"
+    )
+
+
+def _uuid(value: object) -> object:
+    """Take the canonical text form alone: braces, urn: and bare hex mean a careless sender."""
+    if isinstance(value, str):
+        if not _UUID.fullmatch(value):
+            raise ValueError("not a UUID in its canonical form (8-4-4-4-12 hexadecimal digits)")
+        return UUID(value)
+    return value
+
+
+def _time(value: object) -> object:
+    """Take RFC 3339 with an offset: a time without a zone is a guess."""
+    if isinstance(value, str):
+        if not _RFC3339.fullmatch(value):
+            raise ValueError("not an RFC 3339 time with its offset, like 2026-05-28T09:30:00Z")
+        return datetime.fromisoformat(value.upper())
+    return value
+
+
+def _zoned(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs an offset from UTC")
+    return value.astimezone(UTC)
+
+
+def rfc3339(value: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, to the microsecond."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def plain_text(value: str) -> str:
+    """Refuse what PostgreSQL and UTF-8 cannot hold: NUL and lone surrogates.
+
+    Raises:
+        ValueError: naming what was found.
+
+    """
+    if "\x00" in value:
+        raise ValueError("contains NUL (U+0000)")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("contains a lone surrogate, which is no Unicode text") from None
+    return value
+
+
+Id = Annotated[UUID, BeforeValidator(_uuid)]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    AfterValidator(_zoned),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+]
+Text = Annotated[str, AfterValidator(plain_text)]
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON (RFC 8259)")
+
+
+def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError("a member name occurs twice")
+        members[name] = value
+    return members
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse RFC 8259 JSON, refusing duplicate names, NaN and Infinity, and hostile nesting.
+
+    Raises:
+        ValueError: the body is not JSON in this dialect. The text never repeats the input.
+
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("the body is nested too deep") from None
+
+
+def canonical_json(value: Any) -> bytes:
+    """Write a parsed value so that equal values give equal bytes, whatever their spelling was."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
