@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from schemas.catalog import SOURCE
-
-NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +31,18 @@ class Inbound:
     content_type: str | None = None
     content_encoding: str | None = None
     timestamp: datetime | None = None
-    headers: Mapping[str, Any] = field(default=NO_HEADERS)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     deliveries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """One message to publish: CloudEvents JSON, persistent, confirmed, and mandatory."""
+    """One message to publish: CloudEvents JSON, persistent and confirmed.
+
+    Attributes:
+        mandatory: whether the broker says so where no queue takes it.
+
+    """
 
     exchange: str
     routing_key: str
@@ -49,9 +51,10 @@ class Outbound:
     type: str
     correlation_id: str | None = None
     timestamp: datetime | None = None
-    headers: Mapping[str, Any] = field(default=NO_HEADERS)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     app_id: str = SOURCE
     reply_to: str | None = None
+    mandatory: bool = True
 
 
 class UnavailableError(Exception):

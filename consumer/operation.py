@@ -161,3 +161,54 @@ class Result:
     message_id: str
     code: str | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A command's outcome as a row, in the order in which the database takes them."""
+
+    operation_id: UUID
+    action: Action
+    workspace_id: UUID | None
+    source: str
+    app_id: str
+    message_id: str | None
+    correlation_id: str | None
+    traceparent: str | None
+    cascade: bool | None
+    undo: UUID | None
+    requested_by: str | None
+    reason: str | None
+    outcome: Literal["rejected", "previewed", "carried"]
+    status: int
+    code: str | None
+    deprecated: bool
+    generation: int | None
+    answer_type: str
+    answer: bytes
+    target_count: int
+    open_count: int
+    recorded_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledOperation:
+    """What a settled event tells of an operation."""
+
+    operation_id: UUID
+    action: Action
+    workspace_id: UUID | None
+    message_id: str | None
+    correlation_id: str | None
+    traceparent: str | None
+    cascade: bool | None
+    requested_by: str | None
+    reason: str | None
+    target_count: int
+    succeeded_count: int
+    failed_count: int
+    superseded_count: int
+    timed_out_count: int
+    recorded_at: datetime
+    settled_at: datetime

@@ -1,0 +1,320 @@
+"""What is said about an operation, in the contract's shapes. Pure: values in, events out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, assert_never
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from consumer.operation import (
+    Carry,
+    Command,
+    Decision,
+    Operation,
+    Plan,
+    Preview,
+    Problem,
+    Recorded,
+    Reject,
+    SettledOperation,
+    Target,
+    message_id,
+)
+from schemas.catalog import BY_NAME, SOURCE
+from schemas.commands import StartWorkspace, StopWorkspace
+from schemas.envelope import Attributes, write
+from schemas.events import (
+    Changed,
+    Failure,
+    Rejected,
+    RejectedPreview,
+    Settled,
+    Summary,
+    SummaryPreview,
+)
+from schemas.problems import OK, Code
+
+Answer = Rejected | RejectedPreview | Summary | SummaryPreview
+NO_PLAN = Plan(exists=False)
+_OUTCOMES: dict[type, Literal["rejected", "previewed", "carried"]] = {
+    Reject: "rejected",
+    Preview: "previewed",
+    Carry: "carried",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All that is known of a command once it is decided and, if so decided, carried out."""
+
+    operation_id: UUID
+    received: Command | Problem
+    decision: Decision
+    plan: Plan
+    recorded: Recorded | None
+    now: datetime
+
+
+def recording(decided: Decided, max_listed: int, settle_timeout: timedelta) -> Operation:
+    """Give the row that remembers a decided command, with its answer as it will be sent."""
+    received, recorded, origin = decided.received, decided.recorded, decided.received.origin
+    kind, answer = _answer(decided, max_listed)
+    return Operation(
+        operation_id=decided.operation_id,
+        action=origin.action,
+        workspace_id=answer.workspace_id,
+        source=origin.source,
+        app_id=origin.app_id,
+        message_id=origin.message_id,
+        correlation_id=origin.correlation_id,
+        traceparent=origin.traceparent,
+        cascade=answer.cascade,
+        undo=received.undo if isinstance(received, Command) else None,
+        requested_by=answer.requested_by,
+        reason=answer.reason,
+        outcome=_OUTCOMES[type(decided.decision)],
+        status=answer.status,
+        code=answer.code if isinstance(answer, Rejected) else None,
+        deprecated=answer.deprecated if isinstance(answer, Summary) else False,
+        generation=recorded.generation if recorded else None,
+        answer_type=kind,
+        answer=_of_command(decided, kind, answer),
+        target_count=recorded.count if recorded else 0,
+        open_count=recorded.target_count if recorded else 0,
+        recorded_at=decided.now,
+        deadline=decided.now + settle_timeout,
+    )
+
+
+def _answer(decided: Decided, max_listed: int) -> tuple[str, Answer]:
+    """Give the answer's type and data."""
+    operation_id, received, plan = decided.operation_id, decided.received, decided.plan
+    stem = f"workspace.{received.origin.action}"
+    match decided.decision:
+        case Reject() as why:
+            return f"{stem}.rejected", rejected(operation_id, received, why, plan)
+        case Preview(would):
+            assert isinstance(received, Command)
+            preview = previewed(operation_id, received, plan, would, max_listed)
+            return f"{stem}.previewed", preview
+        case Carry() as carry:
+            assert isinstance(received, Command)
+            assert decided.recorded is not None
+            return f"{stem}.summary", summary(operation_id, received, plan, decided.recorded, carry)
+        case _:
+            assert_never(decided.decision)
+
+
+def _of_command(decided: Decided, kind: str, data: Answer) -> bytes:
+    origin = decided.received.origin
+    return enveloped(
+        kind,
+        decided.operation_id,
+        data,
+        subject=data.workspace_id,
+        time=decided.now,
+        correlation_id=origin.correlation_id or origin.message_id,
+        causation_id=origin.message_id,
+        traceparent=origin.traceparent,
+    )
+
+
+def rejected(operation_id: UUID, received: Command | Problem, why: Reject, plan: Plan) -> Rejected:
+    """Say that a command was refused, and list what it would have hit."""
+    return Rejected(**_rejection(operation_id, received, why, plan))
+
+
+def summary(
+    operation_id: UUID, command: Command, plan: Plan, recorded: Recorded, carry: Carry
+) -> Summary:
+    """Say what an operation changed, as it was found under its locks."""
+    return Summary(
+        **_operation(operation_id, command),
+        **_found(plan),
+        **_count(command, recorded.count),
+        workspaces=recorded.changed,
+        workspaces_truncated=len(recorded.changed) < recorded.count,
+        tree_etag=recorded.tree_etag,
+        deprecated=carry.deprecated,
+    )
+
+
+def previewed(
+    operation_id: UUID, command: Command, plan: Plan, would: Reject | Carry, max_listed: int
+) -> RejectedPreview | SummaryPreview:
+    """Say what either of the two above would have said."""
+    if isinstance(would, Reject):
+        return RejectedPreview(**_rejection(operation_id, command, would, plan))
+    changed = _would_change(command, plan)[:max_listed]
+    return SummaryPreview(
+        **_operation(operation_id, command),
+        **_found(plan),
+        **_count(command, plan.change_count),
+        workspaces=changed,
+        workspaces_truncated=len(changed) < plan.change_count,
+        tree_etag=plan.tree_etag or "",
+        deprecated=would.deprecated,
+    )
+
+
+def settled(operation: SettledOperation, failures: Sequence[Failure]) -> Settled:
+    """Say how an operation ended."""
+    return Settled(
+        operation_id=operation.operation_id,
+        action=operation.action,
+        workspace_id=operation.workspace_id,
+        status=OK,
+        requested_by=operation.requested_by,
+        reason=operation.reason,
+        cascade=operation.cascade,
+        target_count=operation.target_count,
+        succeeded_count=operation.succeeded_count,
+        failed_count=operation.failed_count,
+        superseded_count=operation.superseded_count,
+        timed_out_count=operation.timed_out_count,
+        failures=tuple(failures),
+        duration_ms=round((operation.settled_at - operation.recorded_at).total_seconds() * 1000),
+    )
+
+
+def settled_event(
+    operation: SettledOperation, failures: Sequence[Failure], causation_id: str | None
+) -> bytes:
+    """Write the settled event of an operation, caused by its last result or by the command."""
+    kind = f"workspace.{operation.action}.settled"
+    return enveloped(
+        kind,
+        operation.operation_id,
+        settled(operation, failures),
+        subject=operation.workspace_id,
+        time=operation.settled_at,
+        correlation_id=operation.correlation_id or operation.message_id,
+        causation_id=causation_id or operation.message_id,
+        traceparent=operation.traceparent,
+    )
+
+
+def settled_at_once(operation: Operation) -> bytes:
+    """Write the settled event of an operation that had nothing to send."""
+    return settled_event(
+        SettledOperation(
+            operation_id=operation.operation_id,
+            action=operation.action,
+            workspace_id=operation.workspace_id,
+            message_id=operation.message_id,
+            correlation_id=operation.correlation_id,
+            traceparent=operation.traceparent,
+            cascade=operation.cascade,
+            requested_by=operation.requested_by,
+            reason=operation.reason,
+            target_count=operation.target_count,
+            succeeded_count=operation.target_count,
+            failed_count=0,
+            superseded_count=0,
+            timed_out_count=0,
+            recorded_at=operation.recorded_at,
+            settled_at=operation.recorded_at,
+        ),
+        failures=(),
+        causation_id=None,
+    )
+
+
+def order(kind: str, target: Target) -> StopWorkspace | StartWorkspace:
+    """Give the command for one workspace's machine."""
+    model = StopWorkspace if kind == "workspace.stop" else StartWorkspace
+    return model(
+        operation_id=target.operation_id,
+        workspace_id=target.workspace_id,
+        name=target.name,
+        instance_id=target.instance_id,
+        runtime=target.runtime,
+        previous_status=target.previous_status,
+        generation=target.generation,
+        deadline=target.deadline,
+    )
+
+
+def enveloped(  # noqa: PLR0913 (the context attributes of CloudEvents are this many)
+    kind: str,
+    operation_id: UUID,
+    data: BaseModel,
+    *,
+    subject: UUID | None,
+    time: datetime,
+    correlation_id: str | None,
+    causation_id: str | None,
+    traceparent: str | None,
+) -> bytes:
+    """Write an event about an operation. Equal arguments give equal bytes and the same id."""
+    what = str(subject) if BY_NAME[kind].role == "executor-command" else kind
+    attributes = Attributes(
+        id=str(message_id(operation_id, what)),
+        source=SOURCE,
+        type=kind,
+        subject=str(subject) if subject else None,
+        time=time,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        traceparent=traceparent,
+        operation_id=str(operation_id),
+        dataschema=BY_NAME[kind].dataschema,
+    )
+    return write(attributes, data)
+
+
+def _operation(operation_id: UUID, received: Command | Problem, status: int = OK) -> dict[str, Any]:
+    data = received.data if isinstance(received, Command) else None
+    return {
+        "operation_id": operation_id,
+        "action": received.origin.action,
+        "workspace_id": data.workspace_id if data else _named(received),
+        "status": status,
+        "requested_by": data.requested_by if data else None,
+        "reason": data.reason if data else None,
+        "cascade": data.cascade if data else None,
+    }
+
+
+def _named(received: Command | Problem) -> UUID | None:
+    return received.workspace_id if isinstance(received, Problem) else received.data.workspace_id
+
+
+def _count(command: Command, count: int) -> dict[str, Any]:
+    return {f"{command.origin.action}d_count": count}
+
+
+def _found(plan: Plan) -> dict[str, Any]:
+    return {"not_restored": plan.not_restored, "cycle_at": plan.cycle_at}
+
+
+def _rejection(
+    operation_id: UUID, received: Command | Problem, why: Reject, plan: Plan
+) -> dict[str, Any]:
+    """Fill in the members of RFC 9457 and the list."""
+    return {
+        **_operation(operation_id, received, why.code.status),
+        **_found(plan),
+        "type": why.code.type,
+        "title": why.code.heading,
+        "detail": why.detail,
+        "code": why.code,
+        "descendants": plan.descendants,
+        "descendant_count": plan.descendant_count,
+        "descendants_truncated": len(plan.descendants) < plan.descendant_count,
+        "tree_etag": plan.tree_etag,
+        "ancestor": plan.paused_ancestor if why.code is Code.ANCESTOR_PAUSED else None,
+    }
+
+
+def _would_change(command: Command, plan: Plan) -> tuple[Changed, ...]:
+    named = Changed(
+        workspace_id=command.data.workspace_id, name=plan.name, previous_status=plan.status
+    )
+    below = (
+        Changed(workspace_id=one.workspace_id, name=one.name, previous_status=one.status)
+        for one in plan.descendants
+    )
+    return (*([named] if plan.named_changes else []), *below)

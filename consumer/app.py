@@ -1,0 +1,190 @@
+"""The one place that knows everyone: it wires the rooms, runs the roles, stops them in order."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal, get_args
+from uuid import UUID
+
+from consumer.broker.connection import RefusedError
+from consumer.broker.consume import Consumer
+from consumer.broker.publish import Publisher
+from consumer.broker.topology import declare
+from consumer.executor.ec2 import Ec2Executor
+from consumer.executor.port import Executor
+from consumer.executor.simulated import SimulatedExecutor
+from consumer.executor.worker import Worker
+from consumer.lifecycle import Lifecycle
+from consumer.message import UnavailableError
+from consumer.observe import listening, say
+from consumer.policy import Policy
+from consumer.relay import Relay
+from consumer.service import Service, supervise
+from consumer.settings import Settings
+from consumer.settlement import Deadlines, Settlement
+from consumer.store.migrate import check
+from consumer.store.pool import Database, opened
+from consumer.store.targets import is_newest
+from consumer.store.wake import Wake
+from consumer.telemetry.health import Health
+from consumer.telemetry.logs import log
+from schemas.catalog import COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
+
+Role = Literal["commands", "relay", "settlement", "executor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+_RESULTS_PREFETCH = 1000
+_EXECUTOR_PREFETCH = 100
+_LONGEST_PAUSE = 5.0
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Give what the operator allows."""
+    return Policy(
+        implicit_cascade=settings.implicit_cascade == "deprecated",
+        implicit_cascade_apps=settings.implicit_cascade_apps,
+        max_cascade=settings.max_cascade,
+        max_listed=settings.max_listed,
+        reply_to_allow=settings.reply_to_allow,
+        allow_apps=settings.allow_apps,
+    )
+
+
+async def run(settings: Settings, roles: Sequence[Role] = ROLES) -> None:
+    """Run the program until SIGTERM or SIGINT; a second signal ends it at once.
+
+    Raises:
+        UnfitDatabaseError: the database is not migrated, or not the platform's.
+        TopologyError: the broker holds one of our names with other arguments.
+        RefusedError: the broker does not let us in.
+
+    """
+    stop = asyncio.Event()
+    with _signals(stop), listening(log):
+        await serve(settings, roles, stop)
+
+
+async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) -> None:
+    """Run roles until `stop` is set; what is in hand then is finished first."""
+    url = settings.database_url.get_secret_value()
+    await _patiently(partial(declare, settings.amqp_url.get_secret_value()), stop)
+    async with opened(url, settings.database_connections) as database:
+        await _patiently(partial(_check, database), stop)
+        state = _Readiness(stop)
+        services = [*_services(settings, roles, database), state]
+        if settings.listen:
+            services.insert(0, Health(settings.listen, state.is_ready))
+        await supervise(services, stop)
+    say("program.stopped")
+
+
+class _Readiness:
+    """The last service to start and the first to stop: ready is what has all others before it."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._started = False
+        self._stop = stop
+
+    def is_ready(self) -> bool:
+        return self._started and not self._stop.is_set()
+
+    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        self._started = True
+        say("program.started")
+        ready()
+        await stop.wait()
+
+
+def _services(settings: Settings, roles: Sequence[Role], database: Database) -> list[Service]:
+    """List the parts in the order in which they start; they stop in the opposite one."""
+    amqp = settings.amqp_url.get_secret_value()
+    publisher = Publisher(amqp)
+    services: list[Service] = []
+    if {"relay", "executor"} & set(roles):
+        services.append(publisher)
+    if "relay" in roles:
+        wake = asyncio.Event()
+        services.append(Wake(settings.database_url.get_secret_value(), wake))
+        services.append(Relay(database, publisher.publish, wake))
+    if "settlement" in roles:
+        services.extend(_settlement(settings, database, amqp))
+    if "executor" in roles and settings.executor != "none":
+        worker = Worker(_executor(settings), partial(_fence, database), publisher.publish)
+        services.append(Consumer(amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH))
+    if "commands" in roles:
+        lifecycle = Lifecycle(
+            database,
+            policy_of(settings),
+            max_body=settings.max_body,
+            settle_timeout=settings.settle_timeout,
+        )
+        services.append(
+            Consumer(amqp, COMMANDS_QUEUE, lifecycle.handle, prefetch=settings.prefetch)
+        )
+    return services
+
+
+def _settlement(settings: Settings, database: Database, amqp: str) -> list[Service]:
+    settlement = Settlement(database, max_body=settings.max_body, max_listed=settings.max_listed)
+    deadlines = Deadlines(
+        database, settle_timeout=settings.settle_timeout, max_listed=settings.max_listed
+    )
+    results = Consumer(amqp, RESULTS_QUEUE, settlement.handle, prefetch=_RESULTS_PREFETCH)
+    return [deadlines, results]
+
+
+def _executor(settings: Settings) -> Executor:
+    if settings.executor == "simulated":
+        return SimulatedExecutor(
+            delay=settings.simulated_delay, failures=settings.simulated_failures
+        )
+    return Ec2Executor()
+
+
+async def _fence(database: Database, workspace_id: UUID, generation: int) -> bool:
+    async with database.connection() as connection:
+        return await is_newest(connection, workspace_id, generation)
+
+
+async def _check(database: Database) -> None:
+    async with database.connection() as connection:
+        await check(connection)
+
+
+async def _patiently(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Wait at the start for a server that is not there yet; what refuses us is not waited for."""
+    pause = 0.2
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        try:
+            return await work()
+        except RefusedError:
+            raise
+        except UnavailableError as error:
+            say("program.waiting", why=str(error), again_in=pause)
+            await asyncio.wait([stopping], timeout=pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+    return None
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into a graceful stop, and the second one into the end."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def told(number: signal.Signals) -> None:
+        say("program.stopping", signal=number.name)
+        stop.set()
+        for one in signals:
+            loop.remove_signal_handler(one)
+
+    for one in signals:
+        loop.add_signal_handler(one, told, one)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)

@@ -1,0 +1,59 @@
+"""What the verbs read from the environment, with errors that name the variable."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import click
+from pydantic import ValidationError
+
+from consumer.settings import Settings
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not built for this platform
+    from asyncio import new_event_loop
+
+_T = TypeVar("_T")
+
+
+def settings() -> Settings:
+    """Read every setting.
+
+    Raises:
+        click.UsageError: naming each variable that is missing or wrong, without its value.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"LIFECYCLE_{str(found['loc'][0]).upper()}: {_said(found['type'], found['msg'])}"
+            for found in error.errors(include_input=False, include_url=False)
+        ]
+        raise click.UsageError("; ".join(lines)) from None
+
+
+def _said(kind: str, text: str) -> str:
+    return "not set" if kind == "missing" else text.removeprefix("Value error, ")
+
+
+def url(option: str | None, variable: str) -> str:
+    """Give a URL from an option or the environment.
+
+    Raises:
+        click.UsageError: naming both ways to set it.
+
+    """
+    found = option or os.environ.get(variable)
+    if not found:
+        flag = "--" + variable.removeprefix("LIFECYCLE_").lower().replace("_", "-")
+        raise click.UsageError(f"{variable} is not set: set it, or give {flag}")
+    return found
+
+
+def run(work: Coroutine[object, object, _T]) -> _T:
+    """Run a coroutine to its end, on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)

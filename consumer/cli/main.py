@@ -1,0 +1,43 @@
+"""`workspace-lifecycle`: the verbs, each in a file of its own."""
+
+import sys
+
+import click
+
+from consumer.broker.ask import UnroutableError
+from consumer.broker.topology import TopologyError
+from consumer.cli.ask import pause, resume
+from consumer.cli.demo import demo
+from consumer.cli.migrate import migrate
+from consumer.cli.run import run
+from consumer.cli.schemas import schemas
+from consumer.cli.tree import tree
+from consumer.devstack.stack import StackError
+from consumer.message import UnavailableError
+from consumer.store.migrate import UnfitDatabaseError
+
+EXPECTED = (UnavailableError, UnfitDatabaseError, TopologyError, UnroutableError, StackError)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="workspace-lifecycle")
+def cli() -> None:
+    """Pause and resume trees of running workspaces by message."""
+
+
+cli.add_command(demo)
+cli.add_command(run)
+cli.add_command(migrate)
+cli.add_command(pause)
+cli.add_command(resume)
+cli.add_command(tree)
+cli.add_command(schemas)
+
+
+def main() -> None:
+    """Run a verb; what can be expected to go wrong ends in one line and exit code 1."""
+    try:
+        cli()
+    except EXPECTED as error:
+        click.echo(f"workspace-lifecycle: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,116 @@
+"""Results and deadlines become outcomes; the last outcome of an operation settles it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from uuid import UUID
+
+from consumer.answers import settled_event
+from consumer.gather import Gather
+from consumer.intake import read_result
+from consumer.message import Inbound, UnavailableError
+from consumer.observe import bound, say
+from consumer.operation import Result
+from consumer.store.operations import next_deadline, settled_operation
+from consumer.store.outbox import Outgoing, put_outbox
+from consumer.store.pool import Connection, Database
+from consumer.store.targets import Progress, expire_targets, failures, settle_targets
+
+_RESULTS_AT_ONCE = 500
+_LONGEST_PAUSE = 15.0
+
+
+class Settlement:
+    """The stage that takes results in, many in one transaction."""
+
+    def __init__(self, database: Database, *, max_body: int, max_listed: int) -> None:
+        self._database = database
+        self._max_body = max_body
+        self._max_listed = max_listed
+        self._settle = Gather(self._settle_together, _RESULTS_AT_ONCE)
+
+    async def handle(self, inbound: Inbound) -> None:
+        """Take one result in. Twice, late, or of an unknown operation, it changes nothing.
+
+        Raises:
+            UnreadableError: it is no result.
+            UnavailableError: the database cannot serve now; nothing happened.
+
+        """
+        result = read_result(inbound, self._max_body)
+        with bound(operation_id=str(result.operation_id), workspace_id=str(result.workspace_id)):
+            await self._settle(result)
+            say("result.taken", outcome=result.outcome, code=result.code)
+
+    async def _settle_together(self, results: Sequence[Result]) -> Sequence[None]:
+        told = await self._database.run(partial(self._once, results))
+        _tell(told)
+        return [None] * len(results)
+
+    async def _once(self, results: Sequence[Result], connection: Connection) -> list[Progress]:
+        progress = await settle_targets(connection, results)
+        last = {result.operation_id: result.message_id for result in results}
+        await put_settled(connection, progress, last, self._max_listed)
+        return progress
+
+
+class Deadlines:
+    """A service that times out what has had no outcome by its operation's deadline.
+
+    It sleeps until the next deadline there is, and at most for `settle_timeout` seconds: whatever
+    is recorded meanwhile cannot be due before it looks again.
+    """
+
+    def __init__(self, database: Database, *, settle_timeout: float, max_listed: int) -> None:
+        self._database = database
+        self._settle_timeout = settle_timeout
+        self._max_listed = max_listed
+
+    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        """Expire what is due, until `stop`."""
+        ready()
+        stopping = asyncio.create_task(stop.wait())
+        failed = 0
+        while not stop.is_set():
+            try:
+                seconds = await self._database.run(self._next)
+                failed = 0
+            except UnavailableError as error:
+                failed += 1
+                seconds = min(0.1 * 2**failed, _LONGEST_PAUSE)
+                say("deadlines.paused", why=str(error), again_in=seconds)
+            await asyncio.wait([stopping], timeout=seconds)
+
+    async def _next(self, connection: Connection) -> float:
+        """Expire what is due and tell for how many seconds nothing else can be."""
+        expired = await expire_targets(connection)
+        await put_settled(connection, expired, {}, self._max_listed)
+        _tell(expired)
+        seconds = await next_deadline(connection)
+        return self._settle_timeout if seconds is None else min(seconds, self._settle_timeout)
+
+
+async def put_settled(
+    connection: Connection,
+    progress: Sequence[Progress],
+    last_result: Mapping[UUID, str],
+    max_listed: int,
+) -> None:
+    """Put the settled event of every operation that has nothing open any more into the outbox."""
+    for one in progress:
+        if one.open_count == 0:
+            operation = await settled_operation(connection, one.operation_id)
+            failed = await failures(connection, one.operation_id, max_listed)
+            body = settled_event(operation, failed, last_result.get(one.operation_id))
+            kind = f"workspace.{operation.action}.settled"
+            await put_outbox(
+                connection, one.operation_id, [Outgoing(kind="event", type=kind, body=body)]
+            )
+
+
+def _tell(progress: Sequence[Progress]) -> None:
+    for one in progress:
+        if one.open_count == 0:
+            say("operation.settled", operation_id=str(one.operation_id))
+        if one.compensated_count:
+            say("workspaces.compensated", count=one.compensated_count)

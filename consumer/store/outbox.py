@@ -1,0 +1,126 @@
+"""The outbox: what leaves, in the order in which it was decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+
+from consumer.operation import Target
+from consumer.store.pool import Connection
+from consumer.store.statements import load
+
+_SQL = load("outbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message to be put into the outbox; without a body it is its operation's answer."""
+
+    kind: Literal["event", "reply", "fanout"]
+    type: str
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One message taken from the outbox.
+
+    Attributes:
+        target: of a fan-out, one that is not confirmed yet; None where none is left.
+        origin_id: the command's correlation id, or its id.
+
+    """
+
+    seq: int
+    kind: Literal["event", "reply", "fanout"]
+    type: str
+    operation_id: UUID
+    reply_to: str | None
+    correlation_id: str | None
+    attempts: int
+    body: bytes | None
+    deprecated: bool
+    recorded_at: datetime
+    traceparent: str | None
+    causation_id: str | None
+    origin_id: str | None
+    target: Target | None
+
+
+async def put_outbox(
+    connection: Connection, operation_id: UUID, messages: Sequence[Outgoing]
+) -> None:
+    """Put messages about one operation into the outbox, in this order."""
+    await connection.execute(
+        _SQL["put_outbox"],
+        operation_id,
+        [message.kind for message in messages],
+        [message.type for message in messages],
+        [message.reply_to for message in messages],
+        [message.correlation_id for message in messages],
+        [message.body for message in messages],
+    )
+
+
+async def try_relay(connection: Connection) -> bool:
+    """Take the right to empty the outbox for this connection; False where another has it."""
+    row = await connection.fetchrow(_SQL["try_relay"])
+    return row is not None and bool(row["mine"])
+
+
+async def leave_relay(connection: Connection) -> None:
+    """Give the right to empty the outbox back."""
+    await connection.execute(_SQL["leave_relay"])
+
+
+async def take_outbox(connection: Connection, most: int, most_bytes: int) -> list[Taken]:
+    """Take the next messages: at most `most`, with about `most_bytes` of bodies."""
+    return [_taken(row) for row in await connection.fetch(_SQL["take_outbox"], most, most_bytes)]
+
+
+async def confirm_outbox(
+    connection: Connection,
+    done: Sequence[int],
+    partly: tuple[int, UUID] | None,
+    failed: Sequence[int],
+) -> None:
+    """Forget what was confirmed, whole or up to a workspace; count attempts that failed."""
+    seq, progress = partly or (None, None)
+    await connection.execute(_SQL["confirm_outbox"], done, seq, progress, failed)
+
+
+def _taken(row: asyncpg.Record) -> Taken:
+    return Taken(
+        seq=row["seq"],
+        kind=row["kind"],
+        type=row["type"],
+        operation_id=row["operation_id"],
+        reply_to=row["reply_to"],
+        correlation_id=row["correlation_id"],
+        attempts=row["attempts"],
+        body=row["body"],
+        deprecated=row["deprecated"],
+        recorded_at=row["recorded_at"],
+        traceparent=row["traceparent"],
+        causation_id=row["causation_id"],
+        origin_id=row["origin_id"],
+        target=_target(row) if row["workspace_id"] is not None else None,
+    )
+
+
+def _target(row: asyncpg.Record) -> Target:
+    return Target(
+        operation_id=row["operation_id"],
+        workspace_id=row["workspace_id"],
+        name=row["name"],
+        instance_id=row["instance_id"],
+        runtime=row["runtime"],
+        previous_status=row["previous_status"],
+        generation=row["generation"],
+        deadline=row["deadline"],
+    )

@@ -1,0 +1,113 @@
+"""Connections, transactions, and what a failing database means for who asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+
+from consumer.message import UnavailableError
+from consumer.observe import say
+
+Connection: TypeAlias = (
+    "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
+)
+"""A connection, lent by a pool or opened alone."""
+
+_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_TRIES = 8
+_T = TypeVar("_T")
+
+
+class StaleError(Exception):
+    """What was planned is no longer what is there: plan again."""
+
+
+def text_of(error: BaseException) -> str:
+    """Name an error in one line without the values that stood in the statement."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+class Database:
+    """A pool of connections to PostgreSQL."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def run(self, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+        """Do `work` in one READ COMMITTED transaction, again where it met another one's lock.
+
+        Raises:
+            UnavailableError: the database cannot be reached or cannot serve now.
+
+        """
+        for tried in range(_TRIES):
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    return await work(connection)
+            except (StaleError, *_AGAIN) as error:
+                say("transaction.retried", why=text_of(error), tried=tried + 1)
+                await asyncio.sleep(0.01 * tried)
+            except _AWAY as error:
+                raise UnavailableError(
+                    f"the database is not available: {text_of(error)}"
+                ) from error
+        raise UnavailableError(f"the transaction met others {_TRIES} times and was left for later")
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection outside any transaction.
+
+        Raises:
+            UnavailableError: as `run`.
+
+        """
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except _AWAY as error:
+            raise UnavailableError(f"the database is not available: {text_of(error)}") from error
+
+
+@asynccontextmanager
+async def opened(url: str, size: int) -> AsyncIterator[Database]:
+    """Open a pool of at most `size` connections, and close it at the end.
+
+    Raises:
+        UnavailableError: the database cannot be reached.
+
+    """
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            command_timeout=300,
+            timeout=10,
+            server_settings={"application_name": "workspace-lifecycle"},
+        )
+    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+        raise UnavailableError(f"the database is not available: {text_of(error)}") from error
+    try:
+        yield Database(pool)
+    finally:
+        await _close(pool)
+
+
+async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Close in order, or at once where a connection does not answer."""
+    try:
+        await asyncio.wait_for(pool.close(), 5)
+    except (TimeoutError, *_AWAY):
+        pool.terminate()

@@ -1,0 +1,51 @@
+-- name: put_outbox :exec
+-- Put messages about one operation into the outbox, in this order. Locks nothing that exists.
+insert into lifecycle.outbox (operation_id, kind, type, reply_to, correlation_id, body)
+select $1, m.kind, m.type, m.reply_to, m.correlation_id, m.body
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
+    with ordinality as m (kind, type, reply_to, correlation_id, body, place)
+order by m.place;
+
+-- name: try_relay :one
+-- Take the right to empty the outbox for this connection, where nobody else has it.
+select pg_try_advisory_lock(4909, 1) as mine;
+
+-- name: leave_relay :exec
+-- Give that right back.
+select pg_advisory_unlock(4909, 1);
+
+-- name: take_outbox :many
+-- The next messages in the order in which they were decided: at most $1, and about $2 bytes of
+-- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
+-- id; where none is left it gives one row without a target. Locks nothing: one relay at a time.
+select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
+       case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
+       p.deprecated, p.recorded_at, p.deadline, p.traceparent,
+       p.message_id as causation_id, coalesce(p.correlation_id, p.message_id) as origin_id,
+       t.workspace_id, t.name, t.instance_id, t.runtime, t.previous_status, t.generation
+from (
+    select m.*, sum(case when m.kind <> 'fanout' then octet_length(coalesce(m.body, q.answer))
+                    end) over (order by m.seq) as bytes, min(m.seq) over () as first
+    from (select * from lifecycle.outbox order by seq limit $1) m
+    join lifecycle.operation q using (operation_id)
+) o
+join lifecycle.operation p using (operation_id)
+left join lateral (
+    select * from lifecycle.target t
+    where o.kind = 'fanout' and t.operation_id = o.operation_id and t.commanded
+      and (o.progress is null or t.workspace_id > o.progress)
+    order by t.workspace_id limit $1
+) t on true
+where o.bytes is null or o.bytes <= $2 or o.seq = o.first
+order by o.seq, t.workspace_id
+limit $1;
+
+-- name: confirm_outbox :exec
+-- Forget what the broker has confirmed: $1 whole, $2 up to the workspace $3; count a failed
+-- attempt on $4.
+with gone as (
+    delete from lifecycle.outbox where seq = any($1::bigint[])
+), begun as (
+    update lifecycle.outbox set progress = $3 where seq = $2
+)
+update lifecycle.outbox set attempts = attempts + 1 where seq = any($4::bigint[]);

@@ -1,0 +1,182 @@
+-- name: pause_targets :one
+-- Pause all of $1's tree that is not paused: lock the workspaces in the order of their ids, write
+-- a target for each, change them, and tell the set as it was found under the locks.
+with made as materialized (
+    select nextval('lifecycle.generation') as generation
+), locked as materialized (
+    select w.id, s.depth, w.name, w.status::text as status, w.url, w.instance_id, w.runtime
+    from lifecycle.subtree($1) s join workspaces w on w.id = s.id
+    where w.status::text not in ('paused', 'removed')
+    order by w.id for no key update of w
+), written as (
+    insert into lifecycle.target
+    select $2, l.id, m.generation, l.depth, l.name, l.instance_id, l.runtime, l.status, l.url, true
+    from locked l, made m
+), changed as (
+    update workspaces w set status = 'paused', url = '', updated_at = now()
+    from locked l where w.id = l.id
+), listed as (
+    select id as workspace_id, name, status as previous_status from locked
+    order by depth, name collate "C", id limit $3
+)
+select generation, (select count(*) from locked) as count,
+       (select count(*) from locked) as target_count,
+       lifecycle.etag(array(select id from locked)) as tree_etag,
+       coalesce((select json_agg(l) from listed l), '[]')::text as changed
+from made;
+
+-- name: resume_targets :one
+-- Resume all of $1's tree that is paused: as pause_targets, the other way.
+with made as materialized (
+    select nextval('lifecycle.generation') as generation
+), locked as materialized (
+    select w.id, s.depth, w.name, w.status::text as status, w.url, w.instance_id, w.runtime
+    from lifecycle.subtree($1) s join workspaces w on w.id = s.id
+    where w.status::text = 'paused'
+    order by w.id for no key update of w
+), written as (
+    insert into lifecycle.target
+    select $2, l.id, m.generation, l.depth, l.name, l.instance_id, l.runtime, l.status, l.url, true
+    from locked l, made m
+), changed as (
+    update workspaces w set status = 'provisioning', updated_at = now()
+    from locked l where w.id = l.id
+), listed as (
+    select id as workspace_id, name, status as previous_status from locked
+    order by depth, name collate "C", id limit $3
+)
+select generation, (select count(*) from locked) as count,
+       (select count(*) from locked) as target_count,
+       lifecycle.etag(array(select id from locked)) as tree_etag,
+       coalesce((select json_agg(l) from listed l), '[]')::text as changed
+from made;
+
+-- name: undo_targets :one
+-- Put the pause $4 of $1 back: what ran before is started, what did not is only set back to what
+-- it was and counts as done. Locks the workspaces in the order of their ids.
+with made as materialized (
+    select nextval('lifecycle.generation') as generation
+), locked as materialized (
+    select w.id, s.depth, w.name, w.status::text as status, w.url, w.instance_id, w.runtime,
+           t.previous_status as earlier_status, t.previous_url as earlier_url,
+           t.previous_status in ('provisioning', 'online', 'degraded') as ran
+    from lifecycle.subtree($1) s
+    join workspaces w on w.id = s.id
+    join lifecycle.target t on t.operation_id = $4 and t.workspace_id = s.id
+    where w.status::text = 'paused'
+      and not exists (select from lifecycle.target n
+                      where n.workspace_id = s.id and n.generation > t.generation)
+    order by w.id for no key update of w
+), written as (
+    insert into lifecycle.target
+    select $2, l.id, m.generation, l.depth, l.name, l.instance_id, l.runtime, l.status, l.url,
+           l.ran, case when not l.ran then 'succeeded' end, null,
+           case when not l.ran then 'set back to ' || l.earlier_status end,
+           case when not l.ran then now() end
+    from locked l, made m
+), changed as (
+    -- jsonb_populate_record gives the status column's own type, be it TEXT or an enum.
+    update workspaces w set
+        status = (jsonb_populate_record(null::workspaces, jsonb_build_object(
+            'status', case when l.ran then 'provisioning' else l.earlier_status end))).status,
+        url = case when l.ran or w.url <> '' then w.url else l.earlier_url end,
+        updated_at = now()
+    from locked l where w.id = l.id
+), listed as (
+    select id as workspace_id, name, status as previous_status from locked
+    order by depth, name collate "C", id limit $3
+)
+select generation, (select count(*) from locked) as count,
+       (select count(*) from locked where ran) as target_count,
+       lifecycle.etag(array(select id from locked)) as tree_etag,
+       coalesce((select json_agg(l) from listed l), '[]')::text as changed
+from made;
+
+-- name: is_newest :one
+-- Whether no later command than generation $2 has touched workspace $1. Locks nothing.
+select not exists (
+    select from lifecycle.target where workspace_id = $1 and generation > $2
+) as newest;
+
+-- name: settle_targets :many
+-- Take results in: each target gets its first outcome, a failed one gives its workspace back what
+-- it was where nothing newer has touched it, and each operation whose last target this was is
+-- settled and told. Locks operations, targets and workspaces, each in the order of their ids.
+with said as (
+    select distinct on (operation_id, workspace_id, generation) *
+    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+        with ordinality
+        as r (operation_id, workspace_id, generation, outcome, code, detail, place)
+    order by operation_id, workspace_id, generation, place
+), mine as materialized (
+    select o.operation_id, o.action from lifecycle.operation o
+    where o.operation_id in (select operation_id from said) and o.settled_at is null
+    order by o.operation_id for no key update
+), open as materialized (
+    select t.operation_id, t.workspace_id, s.outcome, s.code, s.detail
+    from mine join lifecycle.target t using (operation_id)
+    join said s using (operation_id, workspace_id, generation)
+    where t.outcome is null
+    order by t.operation_id, t.workspace_id for no key update of t
+), settled as (
+    update lifecycle.target t
+    set outcome = o.outcome, code = o.code, detail = o.detail, settled_at = now()
+    from open o where t.operation_id = o.operation_id and t.workspace_id = o.workspace_id
+    returning t.*
+), failed as materialized (
+    select w.id, m.action, s.previous_status, s.previous_url
+    from settled s join mine m using (operation_id) join workspaces w on w.id = s.workspace_id
+    where s.outcome = 'failed'
+      and w.status::text = case m.action when 'pause' then 'paused' else 'provisioning' end
+      and not exists (select from lifecycle.target n
+                      where n.workspace_id = s.workspace_id and n.generation > s.generation)
+    order by w.id for no key update of w
+), compensated as (
+    update workspaces w set
+        status = (jsonb_populate_record(null::workspaces,
+                  jsonb_build_object('status', f.previous_status))).status,
+        url = case when f.action = 'pause' and w.url = '' then f.previous_url else w.url end,
+        updated_at = now()
+    from failed f where w.id = f.id
+    returning w.id
+), counts as (
+    select operation_id, count(*) as n,
+           count(*) filter (where outcome = 'succeeded') as succeeded,
+           count(*) filter (where outcome = 'failed') as failed,
+           count(*) filter (where outcome = 'superseded') as superseded
+    from settled group by operation_id
+)
+update lifecycle.operation o set
+    open_count = o.open_count - c.n,
+    succeeded_count = o.succeeded_count + c.succeeded,
+    failed_count = o.failed_count + c.failed,
+    superseded_count = o.superseded_count + c.superseded,
+    settled_at = case when o.open_count = c.n then now() end
+from counts c where o.operation_id = c.operation_id
+returning o.operation_id, c.n, o.open_count, (select count(*) from compensated) as compensated;
+
+-- name: expire_targets :many
+-- Give every target of operations past their deadline the outcome timed_out, and settle those
+-- operations. What really became of them is unknown, so no workspace is touched.
+with due as materialized (
+    select operation_id from lifecycle.operation
+    where settled_at is null and deadline <= now()
+    order by operation_id for no key update
+), expired as (
+    update lifecycle.target t set outcome = 'timed_out', settled_at = now()
+    from due where t.operation_id = due.operation_id and t.outcome is null
+    returning t.operation_id
+), counts as (
+    select due.operation_id, count(e.operation_id) as n
+    from due left join expired e using (operation_id) group by due.operation_id
+)
+update lifecycle.operation o
+set open_count = 0, timed_out_count = o.timed_out_count + c.n, settled_at = now()
+from counts c where o.operation_id = c.operation_id and o.settled_at is null
+returning o.operation_id, c.n, o.open_count, 0::bigint as compensated;
+
+-- name: failures :many
+-- The failed targets of an operation, in the contract's order, at most $2. Locks nothing.
+select workspace_id, name, code, detail from lifecycle.target
+where operation_id = $1 and outcome = 'failed'
+order by depth, name collate "C", workspace_id limit $2;
