@@ -1,0 +1,141 @@
+"""A private RabbitMQ node from installed binaries: own folder, own ports, own epmd."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from consumer.devstack.management import answers
+from consumer.devstack.server import HOST, StackError, free_ports, listens, start, wait
+
+_SCRIPTS = (
+    "/usr/lib/rabbitmq/bin/rabbitmq-server",
+    "/opt/rabbitmq/sbin/rabbitmq-server",
+    "/usr/local/sbin/rabbitmq-server",
+    "/opt/homebrew/sbin/rabbitmq-server",
+)
+_CONFIGURATION = """\
+listeners.tcp.1 = {host}:{amqp}
+management.tcp.ip = {host}
+management.tcp.port = {management}
+disk_free_limit.absolute = 50MB
+vm_memory_high_watermark.relative = 0.6
+log.file.level = warning
+collect_statistics_interval = 60000
+"""
+_MISSING = (
+    "no RabbitMQ was found: start Docker, or install it (apt-get install rabbitmq-server), or set "
+    "LIFECYCLE_AMQP_URL to a broker on which tests may create vhosts"
+)
+
+
+@contextmanager
+def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Run a node; give its AMQP URL and its management URL.
+
+    Raises:
+        StackError: there is no RabbitMQ here, or it did not start.
+
+    """
+    script = _script() or _install(say)
+    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-"))
+    amqp, management, distribution, names = free_ports(4)
+    environment = _environment(folder, amqp, management, distribution, names)
+    epmd = start([_epmd(), "-port", str(names)], log=folder / "epmd.log", environment=environment)
+    try:
+        wait("epmd", epmd, lambda: listens(names))
+        node = start([script], log=folder / "log", folder=folder, environment=environment)
+        try:
+            url = f"http://guest:guest@{HOST}:{management}"
+            wait("RabbitMQ", node, lambda: listens(amqp) and answers(url))
+            yield f"amqp://guest:guest@{HOST}:{amqp}/", url
+        finally:
+            node.stop()
+    finally:
+        epmd.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _script() -> Path | None:
+    """Find the server's own script: the one on PATH may be Debian's wrapper, which wants root."""
+    found = shutil.which("rabbitmq-server")
+    candidates = [*_SCRIPTS, *([os.path.realpath(found)] if found else [])]
+    return next((Path(one) for one in candidates if os.access(one, os.X_OK)), None)
+
+
+def _install(say: Callable[[str], None]) -> Path:
+    """Install Debian's package, as root, without the service it would start."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise StackError(_MISSING)
+    say("no Docker and no RabbitMQ here: installing rabbitmq-server with apt-get")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with _without_services():
+        for command in (["update", "-q"], ["install", "-q", "-y", "rabbitmq-server"]):
+            done = subprocess.run(
+                ["apt-get", *command], env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+                raise StackError(f"apt-get {command[0]} failed: {last}. {_MISSING}")
+    script = _script()
+    if script is None:
+        raise StackError(_MISSING)
+    return script
+
+
+@contextmanager
+def _without_services() -> Iterator[None]:
+    """Keep the package from starting a broker on the standard port: see invoke-rc.d(8)."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def _epmd() -> Path:
+    """Find Erlang's port mapper, which is not always on PATH."""
+    places = [*Path("/usr/lib/erlang").glob("erts-*/bin/epmd")]
+    found = shutil.which("epmd") or next((str(place) for place in places), None)
+    if found is None:
+        raise StackError("RabbitMQ is here but Erlang's epmd is not: reinstall erlang-base")
+    return Path(found)
+
+
+def _environment(
+    folder: Path, amqp: int, management: int, distribution: int, names: int
+) -> dict[str, str]:
+    """Point everything the node reads or writes into its folder."""
+    (folder / "rabbitmq.conf").write_text(
+        _CONFIGURATION.format(host=HOST, amqp=amqp, management=management)
+    )
+    (folder / "enabled_plugins").write_text("[rabbitmq_management].")
+    (folder / "rabbitmq-env.conf").touch()
+    return {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "ERL_EPMD_PORT": str(names),
+        "ERL_EPMD_ADDRESS": HOST,
+        "RABBITMQ_NODENAME": f"lifecycle-{uuid4().hex[:8]}@localhost",
+        "RABBITMQ_NODE_PORT": str(amqp),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+        ),
+    }

