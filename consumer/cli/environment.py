@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 import click
@@ -10,10 +10,13 @@ from pydantic import ValidationError
 
 from consumer.settings import Settings
 
+new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 try:
-    from uvloop import new_event_loop
+    import uvloop
 except ImportError:  # not built for this platform
-    from asyncio import new_event_loop
+    pass
+else:
+    new_loop = uvloop.new_event_loop
 
 _T = TypeVar("_T")
 
@@ -55,5 +58,5 @@ def url(option: str | None, variable: str) -> str:
 
 def run(work: Coroutine[object, object, _T]) -> _T:
     """Run a coroutine to its end, on uvloop where there is one."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work)

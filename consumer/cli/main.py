@@ -12,7 +12,7 @@ from consumer.cli.migrate import migrate
 from consumer.cli.run import run
 from consumer.cli.schemas import schemas
 from consumer.cli.tree import tree
-from consumer.devstack.stack import StackError
+from consumer.devstack.server import StackError
 from consumer.message import UnavailableError
 from consumer.store.migrate import UnfitDatabaseError
 

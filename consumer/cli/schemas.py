@@ -1,11 +1,12 @@
 """`schemas`: write the JSON Schema files and the AsyncAPI document."""
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from schemas import document
+from schemas.document import stale, write
 
 
 @click.command()
@@ -17,11 +18,11 @@ from schemas import document
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a file is stale.")
 def schemas(out: Path | None, check: bool) -> None:
     """Write the wire contract as JSON Schema and AsyncAPI 3.1."""
-    folder = out or Path(document.__file__).parent / "generated"
+    folder = out or Path(str(files("schemas"))) / "generated"
     if check:
-        stale = document.stale(folder)
-        for name in stale:
+        names = stale(folder)
+        for name in names:
             click.echo(f"stale: {name}")
-        sys.exit(1 if stale else 0)
-    for path in document.write(folder):
+        sys.exit(1 if names else 0)
+    for path in write(folder):
         click.echo(path)

@@ -13,6 +13,7 @@ from rich.tree import Tree
 from consumer.cli import environment
 from consumer.store.forest import Node, forest
 from consumer.store.pool import opened
+from schemas.events import Descendant
 
 COLOURS = {
     "online": "green",
@@ -62,6 +63,20 @@ def show(console: Console, nodes: Sequence[Node]) -> None:
     for node in nodes:
         if node.depth == 0:
             console.print(drawn[node.workspace_id])
+
+
+def show_below(console: Console, descendants: Sequence[Descendant]) -> None:
+    """Draw what a rejection lists, as the trees it forms: parents come before children."""
+    drawn: dict[UUID, Tree] = {}
+    tops = []
+    for one in descendants:
+        label = describe(one.name, one.status, one.workspace_id, one.active_tasks)
+        above = drawn.get(one.parent_id) if one.parent_id else None
+        drawn[one.workspace_id] = above.add(label) if above else Tree(label)
+        if above is None:
+            tops.append(drawn[one.workspace_id])
+    for top in tops:
+        console.print(top)
 
 
 def describe(name: str, status: str, workspace_id: UUID, active_tasks: int | None) -> str:

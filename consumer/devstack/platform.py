@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import boto3
 
+from consumer.devstack.stack import Stack
+
 AGENTS = ("Research Agent", "Writing Agent", "Review Agent", "Release Agent")
 MANAGER = "Production Manager"
 
@@ -25,7 +27,7 @@ async def found_company(url: str, instances: Sequence[str]) -> UUID:
     """
     await create_workspaces(url)
     top = uuid4()
-    rows = [(top, MANAGER, None, instances[0], 0)]
+    rows: list[tuple[UUID, str, UUID | None, str, int]] = [(top, MANAGER, None, instances[0], 0)]
     below = zip(AGENTS, instances[1:], strict=True)
     rows += [(uuid4(), name, top, instance, 1) for name, instance in below]
     connection = await asyncpg.connect(url)
@@ -48,17 +50,22 @@ async def _with(url: str, text: str) -> None:
         await connection.close()
 
 
-class Fleet:
-    """EC2 instances on a stack's AWS."""
+def aws_environment(stack: Stack) -> Mapping[str, str]:
+    """Give boto3's settings for a stack's AWS; never the credentials of anybody's real one."""
+    return {
+        "AWS_ENDPOINT_URL": stack.aws_url,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+    }
 
-    def __init__(self, aws_url: str) -> None:
-        self._ec2: Any = boto3.client(
-            "ec2",
-            endpoint_url=aws_url,
-            region_name="us-east-1",
-            aws_access_key_id="demo",
-            aws_secret_access_key="demo",  # noqa: S106 (moto takes any)
-        )
+
+class Fleet:
+    """EC2 instances on a stack's AWS, with boto3's settings from the environment."""
+
+    def __init__(self) -> None:
+        self._ec2: Any = boto3.client("ec2")
 
     def launch(self, count: int) -> list[str]:
         """Run instances; give their ids."""

@@ -88,6 +88,8 @@ def _database(own: Source) -> tuple[AbstractContextManager[str], Source]:
 
 def _aws() -> tuple[AbstractContextManager[str], Source]:
     given = os.environ.get("AWS_ENDPOINT_URL")
+    if given and ".amazonaws." in given:
+        raise StackError("AWS_ENDPOINT_URL is AWS itself, and this launches instances: unset it")
     return (nullcontext(given), "environment") if given else (private_aws(), "private")
 
 

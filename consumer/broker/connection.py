@@ -1,0 +1,245 @@
+"""AMQP connections under our own supervision: opened here, lost here, rebuilt from here.
+
+aio-pika's robust connections neither resend nor always bring consumers back, so none are used.
+`keep` serves on one plain connection after another; a `Link` tells when any part of it is lost.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from random import SystemRandom
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from yarl import URL
+
+from consumer import observe
+from consumer.message import UnavailableError
+
+T = TypeVar("T")
+
+HEARTBEAT = 10
+"""Seconds. The broker drops a silent client after two, aiormq a silent broker after about three."""
+TIMEOUT = 10.0
+"""Seconds that opening a connection, a channel or one answer of the broker may take."""
+CLOSING = 5.0
+"""Seconds that a polite close may take before the connection is left to its heartbeat."""
+_NOT_ALLOWED = 530
+_JITTER = SystemRandom()
+
+
+class RefusedError(UnavailableError):
+    """The broker is there and refuses us: the user, the password or the virtual host."""
+
+
+def redacted(url: str) -> str:
+    """Show where a URL leads and nothing of who goes there: no user, password or query."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "a URL that cannot be read"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def describe(error: BaseException | None) -> str:
+    """Say in one line what the broker or the network said."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        return "closed"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def cancelled() -> bool:
+    """Tell our own cancellation from one that aiormq puts into the futures it gives up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def translating(doing: str) -> Iterator[None]:
+    """Turn whatever the libraries and the network raise into UnavailableError."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if cancelled():
+            raise
+        raise UnavailableError(f"could not {doing}: the connection was closed") from None
+    except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+        kind = RefusedError if _refused(error) else UnavailableError
+        raise kind(f"could not {doing}: {describe(error)}") from error
+
+
+def _refused(error: Exception) -> bool:
+    """Tell a broker that says no from one that is away."""
+    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+        return True
+    return bool(error.args) and error.args[0] == _NOT_ALLOWED
+
+
+class Backoff:
+    """Delays in seconds that double from `first` to `most`, each shortened by up to a half."""
+
+    def __init__(self, first: float = 0.1, most: float = 10.0) -> None:
+        self.first, self.most = first, most
+        self._next = first
+
+    def next(self) -> float:
+        """Take the next delay."""
+        delay, self._next = self._next, min(self._next * 2, self.most)
+        return delay * _JITTER.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Begin with `first` again."""
+        self._next = self.first
+
+
+class Link:
+    """An open connection and the news of its loss; `lost` resolves to the reason, once."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        self._channels: list[AbstractChannel] = []
+        connection.close_callbacks.add(lambda _, error: self.fail(f"connection {describe(error)}"))
+
+    def fail(self, why: str) -> None:
+        """Give the connection up: whoever serves on it stops, and `keep` opens another."""
+        if not self.lost.done():
+            self.lost.set_result(why)
+
+    async def channel(self, purpose: str, *, vital: bool = True) -> AbstractChannel:
+        """Open a channel with publisher confirms; the loss of a vital one is the link's."""
+        with translating(f"open the channel for {purpose}"):
+            async with asyncio.timeout(TIMEOUT):
+                channel = self._connection.channel(on_return_raises=False)
+                await channel.initialize()
+        self._channels.append(channel)
+        if vital:
+            lost = f"channel for {purpose}"
+            channel.close_callbacks.add(lambda _, error: self.fail(f"{lost} {describe(error)}"))
+        return channel
+
+    async def underlay(self, purpose: str, *, vital: bool = True) -> Channel:
+        """Open a channel as `channel` does, and give aiormq's own below it."""
+        channel = await (await self.channel(purpose, vital=vital)).get_underlay_channel()
+        assert isinstance(channel, Channel)
+        return channel
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`.
+
+        Raises:
+            UnavailableError: the link was lost; the text says why.
+
+        """
+        told = asyncio.ensure_future(stop.wait())
+        either: list[asyncio.Future[Any]] = [told, self.lost]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+        if self.lost.done():
+            raise UnavailableError(self.lost.result())
+
+    async def close(self) -> None:
+        """Close politely; a broker that does not answer is left."""
+        with suppress(UnavailableError), translating("close"):
+            async with asyncio.timeout(CLOSING):
+                await self._connection.close()
+
+
+async def open_link(url: str, name: str) -> Link:
+    """Open a connection that shows as `name` in RabbitMQ's own tools.
+
+    Raises:
+        UnavailableError: nobody answers there now.
+        RefusedError: the broker answers and does not let us in.
+
+    """
+    with translating(f"connect to RabbitMQ at {redacted(url)}"):
+        async with asyncio.timeout(TIMEOUT):
+            connection = await aio_pika.connect(
+                _with_heartbeat(url), client_properties={"connection_name": name}
+            )
+    return Link(connection)
+
+
+def _with_heartbeat(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise ValueError(f"{redacted(text)} is not an AMQP URL: {error}") from None
+    if url.scheme not in ("amqp", "amqps") or not url.host:
+        raise ValueError(
+            f"{redacted(text)} is not an AMQP URL: say amqp://USER:PASSWORD@HOST/VHOST"
+        )
+    return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
+
+
+@asynccontextmanager
+async def connected(url: str, name: str) -> AsyncIterator[Link]:
+    """Open a connection for the time of a block."""
+    link = await open_link(url, name)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def keep(
+    url: str, name: str, serve: Callable[[Link], Awaitable[None]], stop: asyncio.Event, lost: str
+) -> None:
+    """Serve on one connection after another until `stop`, saying the fact `lost` after each loss.
+
+    `serve` returns when `stop` is set and raises UnavailableError when its link is lost. The pause
+    before the next connection grows, and shrinks again after one that lived.
+    """
+    backoff, clock = Backoff(), asyncio.get_running_loop().time
+    while not stop.is_set():
+        began = clock()
+        try:
+            await _serve_once(url, name, serve, stop)
+        except UnavailableError as error:
+            if clock() - began > backoff.most:
+                backoff.reset()
+            observe.say(lost, why=str(error))
+            await pause(backoff.next(), stop)
+
+
+async def _serve_once(
+    url: str, name: str, serve: Callable[[Link], Awaitable[None]], stop: asyncio.Event
+) -> None:
+    link = await _unless(stop, open_link(url, name))
+    if link is None:
+        return
+    try:
+        await serve(link)
+    finally:
+        await link.close()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do some work; when `stop` comes first, break it off and return None."""
+    told, task = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([told, task], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
+
+
+async def pause(seconds: float, *events: asyncio.Event) -> None:
+    """Sleep, but not beyond any of the events."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()

@@ -1,0 +1,185 @@
+"""Consuming: one delivery, one task; acknowledged when its handler has returned, never before."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from consumer import observe
+from consumer.broker.connection import TIMEOUT, Backoff, Link, cancelled, keep, pause, translating
+from consumer.broker.parking import Parking, UnparkableError, reason
+from consumer.broker.topology import declare_on
+from consumer.broker.translate import inbound
+from consumer.message import Inbound, UnavailableError, UnreadableError
+
+Handle = Callable[[Inbound], Awaitable[None]]
+
+
+class _OverError(Exception):
+    """The session ended while a delivery waited for another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One life of a channel: deliveries can be settled nowhere else. `over` ends all waiting."""
+
+    channel: AbstractChannel
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def ack(self, held: DeliveredMessage) -> None:
+        with translating("acknowledge"):
+            await self.channel.basic_ack(_tag(held))
+
+    async def reject(self, held: DeliveredMessage, *, requeue: bool) -> None:
+        """Give up an attempt that counts."""
+        with translating("reject"):
+            await self.channel.basic_reject(_tag(held), requeue=requeue)
+
+    async def give_back(self, held: DeliveredMessage) -> None:
+        """Give back what was not tried: on RabbitMQ 4.3 that does not count against it."""
+        with translating("give back"):
+            await self.channel.basic_nack(_tag(held), requeue=True)
+
+
+def _tag(held: DeliveredMessage) -> int:
+    assert held.delivery_tag is not None
+    return held.delivery_tag
+
+
+class Consumer:
+    """Hands every delivery of a queue to `handle`, and settles it by what that does.
+
+    It returns: acknowledged. UnavailableError: called again, as long as it takes. UnreadableError:
+    parked. Anything else: counted by the broker and delivered again, parked after `attempts`.
+    """
+
+    def __init__(
+        self, url: str, queue: str, handle: Handle, *, prefetch: int, attempts: int = 5
+    ) -> None:
+        self._url, self._queue, self._handle = url, queue, handle
+        self._prefetch, self._attempts = prefetch, attempts
+        self._parking = Parking(url, queue)
+        self._hands: set[asyncio.Task[None]] = set()
+
+    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        """Consume until `stop`, mending what breaks; then let what is in hand end and be acked."""
+        try:
+            with observe.bound(queue=self._queue):
+                await keep(
+                    self._url,
+                    f"workspace-lifecycle consumer {self._queue}",
+                    lambda link: self._serve(link, ready, stop),
+                    stop,
+                    "consumer.lost",
+                )
+        except asyncio.CancelledError:
+            for hand in self._hands:
+                hand.cancel()
+            raise
+        finally:
+            await self._empty_hands()
+            await self._parking.close()
+
+    async def _serve(self, link: Link, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        await declare_on(link)
+        channel = await link.underlay(self._queue)
+        channel.on_consumer_cancel_callbacks.add(
+            lambda _: link.fail(f"the broker cancelled the consumer of {self._queue}")
+        )
+        session = _Session(channel)
+        try:
+            tag = await self._consume(session)
+            observe.say("consumer.started")
+            ready()
+            await link.until(stop)
+        finally:
+            session.over.set()
+        with translating("cancel the consumer"):
+            await channel.basic_cancel(tag, timeout=TIMEOUT)
+        await self._empty_hands()
+
+    async def _consume(self, session: _Session) -> str:
+        with translating(f"consume {self._queue}"):
+            await session.channel.basic_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
+            answer = await session.channel.basic_consume(
+                self._queue, lambda held: self._take(session, held), timeout=TIMEOUT
+            )
+        assert answer.consumer_tag is not None
+        return answer.consumer_tag
+
+    async def _take(self, session: _Session, held: DeliveredMessage) -> None:
+        """Start a task of our own: aiormq cancels the one this runs in when its channel closes."""
+        hand = asyncio.ensure_future(self._settle(session, held))
+        self._hands.add(hand)
+        hand.add_done_callback(self._hands.discard)
+
+    async def _empty_hands(self) -> None:
+        while self._hands:
+            await asyncio.wait(self._hands)
+
+    async def _settle(self, session: _Session, held: DeliveredMessage) -> None:
+        message = inbound(held, self._queue)
+        with observe.bound(queue=self._queue, message_id=message.message_id):
+            try:
+                await self._attempt(session, held, message)
+            except _OverError:
+                await _late(session.give_back(held))
+            except UnavailableError as error:
+                observe.say("delivery.unsettled", why=str(error))
+
+    async def _attempt(self, session: _Session, held: DeliveredMessage, message: Inbound) -> None:
+        failure = await self._handled(session, message)
+        if failure is None:
+            await session.ack(held)
+        elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
+            await self._park(session, held, failure)
+        else:
+            observe.say("delivery.failed", why=reason(failure), attempt=message.deliveries + 1)
+            await pause(min(0.1 * 2**message.deliveries, 5.0), session.over)
+            await session.reject(held, requeue=True)
+
+    async def _handled(self, session: _Session, message: Inbound) -> Exception | None:
+        """Call the handler; what it raises is the answer, save what is not the message's fault."""
+        try:
+            await _insist(session, lambda: self._handle(message))
+        except _OverError:
+            raise
+        except asyncio.CancelledError:
+            if cancelled():
+                raise
+            return RuntimeError("something the handler waited for was cancelled")
+        except Exception as error:  # noqa: BLE001 - counted and told, whatever it is
+            return error
+        return None
+
+    async def _park(self, session: _Session, held: DeliveredMessage, failure: Exception) -> None:
+        try:
+            await _insist(session, lambda: self._parking.park(held, failure))
+        except UnparkableError:
+            await session.reject(held, requeue=False)
+        else:
+            await session.ack(held)
+        observe.say("delivery.parked", why=reason(failure))
+
+
+async def _insist(session: _Session, call: Callable[[], Awaitable[object]]) -> None:
+    """Call until it does not raise UnavailableError, or the session is over."""
+    backoff = Backoff()
+    while not session.over.is_set():
+        try:
+            await call()
+        except UnavailableError as error:
+            observe.say("delivery.retried", why=str(error))
+            await pause(backoff.next(), session.over)
+        else:
+            return
+    raise _OverError
+
+
+async def _late(settling: Awaitable[None]) -> None:
+    """Settle after the session's end: where its channel is gone, the broker delivers again."""
+    try:
+        await settling
+    except UnavailableError as error:
+        observe.say("delivery.unsettled", why=str(error))

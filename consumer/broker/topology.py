@@ -1,0 +1,91 @@
+"""Declaring the topology of `schemas.topology`, and saying what stands in its way."""
+
+import re
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+
+from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
+from consumer.message import UnavailableError
+from schemas.topology import EXCHANGES, QUEUES, Queue
+
+T = TypeVar("T")
+
+_MISMATCH = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>\w+) '(?P<name>[^']+)' in vhost "
+    r"'(?P<vhost>[^']*)': received (?P<ours>.+?) but current is (?P<theirs>.+?)[\"')]*$"
+)
+
+
+class TopologyError(Exception):
+    """The broker holds one of our names with other arguments, or cannot hold what we declare."""
+
+
+async def declare(url: str) -> None:
+    """Declare the topology over a connection of its own. Declaring what is there changes nothing.
+
+    Raises:
+        UnavailableError: the broker is away.
+        TopologyError: the broker holds one of the names with other arguments.
+
+    """
+    async with connected(url, "workspace-lifecycle topology") as link:
+        await declare_on(link)
+
+
+async def declare_on(link: Link) -> None:
+    """Declare the topology over an open link, on a channel of its own: a refusal closes it.
+
+    Raises:
+        UnavailableError: the connection broke.
+        TopologyError: the broker holds one of the names with other arguments.
+
+    """
+    channel = await link.channel("topology", vital=False)
+    try:
+        for exchange in EXCHANGES:
+            await _asked(channel.declare_exchange(exchange, "topic", durable=True, timeout=TIMEOUT))
+        for queue in QUEUES:
+            await _declare(channel, queue)
+    finally:
+        with suppress(UnavailableError), translating("close the channel for topology"):
+            await channel.close()
+
+
+async def _declare(channel: AbstractChannel, queue: Queue) -> None:
+    declared = await _asked(
+        channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
+    )
+    for exchange, key in queue.bindings:
+        await _asked(declared.bind(exchange, key, timeout=TIMEOUT))
+
+
+async def _asked(request: Awaitable[T]) -> T:
+    with translating("declare the topology"):
+        try:
+            return await request
+        except ChannelPreconditionFailed as error:
+            raise TopologyError(_explained(str(error))) from None
+        except ChannelAccessRefused as error:
+            raise RefusedError(f"could not declare the topology: {error}") from None
+
+
+def _explained(text: str) -> str:
+    """Say what differs, and the way out."""
+    found = _MISMATCH.search(text)
+    if not found:
+        return f"RabbitMQ cannot hold our topology: {text}. It needs RabbitMQ 3.10 or newer"
+    kind, name, argument = found["kind"], found["name"], found["argument"]
+    return (
+        f"the {kind} {name!r} in vhost {found['vhost']!r} has {argument} = "
+        f"{_value(found['theirs'])} and we need {_value(found['ours'])}. Nothing was changed. "
+        f"Empty and delete that {kind}, or take another vhost, and start again"
+    )
+
+
+def _value(text: str) -> str:
+    """Read Erlang's `the value 'x' of type 'longstr'` as `x`."""
+    return text.removeprefix("the value ").split(" of type ")[0].strip("'\"")

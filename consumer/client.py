@@ -1,0 +1,211 @@
+"""What other services call: pause, resume, wait for the outcome. Typed, over direct reply-to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from consumer.broker.ask import Caller
+from consumer.message import Inbound, Outbound
+from schemas.catalog import BY_NAME, EVENTS
+from schemas.commands import PauseWorkspace, ResumeWorkspace
+from schemas.envelope import Attributes, read, write
+from schemas.events import Rejected, RejectedPreview, Settled, Summary, SummaryPreview
+from schemas.results import Stopped
+from schemas.strict import canonical_json
+
+Answer = Summary | RejectedPreview | SummaryPreview
+
+
+class RejectedError(Exception):
+    """The command was refused and nothing changed. `event` has the code and the descendants."""
+
+    def __init__(self, event: Rejected) -> None:
+        super().__init__(f"{event.status} {event.code.value}: {event.detail}")
+        self.event = event
+
+
+def event_of(message: Inbound) -> Any:
+    """Read the data of one of the program's messages into its model.
+
+    Raises:
+        ValueError: it is none of them.
+
+    """
+    attributes, data = read(message.body)
+    kind = BY_NAME.get(attributes.type)
+    if kind is None:
+        raise ValueError(f"{attributes.type!r} is no message type of the contract")
+    return kind.adapter.validate_json(canonical_json(data))
+
+
+class LifecycleClient:
+    """Asks for pauses and resumes over one connection, which is opened again when it is lost.
+
+    `source` says who asks: it is the `app_id` that the operator's policy looks at.
+    """
+
+    def __init__(self, amqp_url: str, *, source: str = "workspace-lifecycle-client") -> None:
+        self._caller = Caller(amqp_url, source)
+        self._source = source
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            UnavailableError: the broker is away.
+
+        """
+        await self._caller.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._caller.__aexit__(kind, error, trace)
+
+    async def pause(  # noqa: PLR0913 (the contract's fields)
+        self,
+        workspace_id: UUID,
+        *,
+        cascade: bool | None = None,
+        dry_run: bool = False,
+        if_match: str | None = None,
+        max_affected: int | None = None,
+        not_after: datetime | None = None,
+        reason: str | None = None,
+        requested_by: str | None = None,
+        message_id: str | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 (its error says what to do next)
+    ) -> Answer:
+        """Pause a workspace; with `cascade=True` what is below it too.
+
+        `timeout` is in seconds. After a TimeoutError or UnavailableError call again with the same
+        `message_id`: a command that was carried out is not carried out twice, and the answer is
+        the same.
+
+        Raises:
+            RejectedError: it was refused; nothing changed.
+            TimeoutError: no answer came in time; it may still be carried out.
+            UnroutableError: the program has never run on this vhost.
+            UnavailableError: the connection was lost.
+
+        """
+        command = PauseWorkspace(
+            workspace_id=workspace_id,
+            cascade=cascade,
+            dry_run=dry_run,
+            if_match=if_match,
+            max_affected=max_affected,
+            not_after=not_after,
+            reason=reason,
+            requested_by=requested_by,
+        )
+        return _answer(await self.ask("workspace.pause", command, message_id, timeout))
+
+    async def resume(  # noqa: PLR0913 (the contract's fields)
+        self,
+        workspace_id: UUID,
+        *,
+        cascade: bool | None = None,
+        dry_run: bool = False,
+        if_match: str | None = None,
+        max_affected: int | None = None,
+        not_after: datetime | None = None,
+        undo: UUID | None = None,
+        reason: str | None = None,
+        requested_by: str | None = None,
+        message_id: str | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 (its error says what to do next)
+    ) -> Answer:
+        """Resume a workspace; with `undo`, put back what that pause changed. As `pause`."""
+        command = ResumeWorkspace(
+            workspace_id=workspace_id,
+            cascade=cascade,
+            dry_run=dry_run,
+            if_match=if_match,
+            max_affected=max_affected,
+            not_after=not_after,
+            undo=undo,
+            reason=reason,
+            requested_by=requested_by,
+        )
+        return _answer(await self.ask("workspace.resume", command, message_id, timeout))
+
+    async def ask(
+        self,
+        kind: str,
+        command: PauseWorkspace,
+        message_id: str | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 (its error says what to do next)
+    ) -> Inbound:
+        """Send a command and give the answer as the broker delivered it, rejections too.
+
+        Raises:
+            TimeoutError, UnroutableError, UnavailableError: as `pause`.
+
+        """
+        identity = message_id or str(uuid4())
+        attributes = Attributes(
+            id=identity,
+            source=self._source,
+            type=kind,
+            subject=str(command.workspace_id),
+            dataschema=BY_NAME[kind].dataschema,
+        )
+        message = Outbound(
+            exchange=BY_NAME[kind].exchange,
+            routing_key=kind,
+            body=write(attributes, command),
+            message_id=identity,
+            type=kind,
+            app_id=self._source,
+        )
+        return await self._caller.ask(message, timeout)
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator["Watch"]:
+        """Listen to how operations go on; begin before the command whose outcome is waited for."""
+        keys = [kind.name for kind in BY_NAME.values() if kind.role == "result"]
+        settled = [f"workspace.{action}.settled" for action in ("pause", "resume")]
+        async with self._caller.listen(EVENTS, *keys, *settled) as heard:
+            yield Watch(heard)
+
+
+class Watch:
+    """What is heard of operations."""
+
+    def __init__(self, heard: AsyncIterator[Inbound]) -> None:
+        self._heard = heard
+
+    async def settled(
+        self, operation_id: UUID, progress: Callable[[Stopped], None] | None = None
+    ) -> Settled:
+        """Wait until an operation is settled; `progress` is called with each result before.
+
+        Raises:
+            UnavailableError: the connection was lost, and it may have been settled meanwhile.
+
+        """
+        async for message in self._heard:
+            event = event_of(message)
+            if event.operation_id != operation_id:
+                continue
+            if isinstance(event, Settled):
+                return event
+            if progress is not None:
+                progress(event)
+        raise AssertionError("the iterator ends with an exception")
+
+
+def _answer(message: Inbound) -> Answer:
+    event = event_of(message)
+    if isinstance(event, Rejected) and not isinstance(event, RejectedPreview):
+        raise RejectedError(event)
+    assert isinstance(event, Answer)
+    return event

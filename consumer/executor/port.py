@@ -1,0 +1,53 @@
+"""What the worker needs of whoever carries stops and starts out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One workspace's machine is to be stopped or started by `deadline`."""
+
+    action: Literal["stop", "start"]
+    operation_id: UUID
+    workspace_id: UUID
+    name: str
+    instance_id: str | None
+    runtime: str | None
+    generation: int
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The machine is stopped, or runs, or there is none. `detail` is for people."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It was not carried out, for certain. `retryable`: sending it again may help."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may or may not have been carried out. Nothing is claimed; the deadline will settle it."""
+
+    detail: str
+
+
+Result = Done | Failed | Unknown
+
+
+class Executor(Protocol):
+    """Carries one order out and tells what became of it; it does not raise for what can happen."""
+
+    async def carry_out(self, order: Order) -> Result:
+        """Stop or start one machine. Doing it twice is the same as once."""

@@ -1,0 +1,153 @@
+"""Takes stop and start commands, fences them, has them carried out, and publishes the result."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from consumer.executor.port import Done, Executor, Failed, Order, Result, Unknown
+from consumer.message import Inbound, Outbound, UnavailableError, UnreadableError
+from consumer.observe import bound, say
+from consumer.operation import message_id
+from schemas.catalog import BY_NAME, OPERATION_HEADER, MessageType
+from schemas.commands import StopWorkspace
+from schemas.envelope import Attributes, first_error, read, write
+from schemas.results import Stopped
+from schemas.strict import canonical_json
+
+Fence = Callable[[UUID, int], Awaitable[bool]]
+Publish = Callable[[Sequence[Outbound]], Awaitable[Sequence[str]]]
+
+SOURCE = "workspace-lifecycle-executor"
+_ACTIONS: dict[str, Literal["stop", "start"]] = {
+    "workspace.stop": "stop",
+    "workspace.start": "start",
+}
+_SUCCESS = {"stop": "workspace.stopped", "start": "workspace.started"}
+_FAILURE = {"stop": "workspace.stop.failed", "start": "workspace.start.failed"}
+_SUPERSEDED = Failed("superseded", "a later command has touched this workspace", retryable=False)
+
+
+class Worker:
+    """The stage between the queue of executor commands and an executor.
+
+    `fence(workspace_id, generation)` tells whether a generation is still the newest; `publish`
+    gives one receipt a message.
+    """
+
+    def __init__(self, executor: Executor, fence: Fence, publish: Publish) -> None:
+        self._executor = executor
+        self._fence = fence
+        self._publish = publish
+
+    async def handle(self, inbound: Inbound) -> None:
+        """Carry one command out. When this returns, its result is with the broker.
+
+        Raises:
+            UnreadableError: it is no stop or start command.
+            UnavailableError: the result could not be published; the command may come again.
+
+        """
+        attributes, data, order = _read(inbound)
+        with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
+            result = await self._carry_out(order)
+            if isinstance(result, Unknown):
+                say("order.unknown", action=order.action, detail=result.detail)
+                return
+            await self._answer(_result(attributes, data, order, result))
+            if isinstance(result, Failed):
+                say("order.failed", action=order.action, code=result.code, detail=result.detail)
+            else:
+                say("order.carried_out", action=order.action, detail=result.detail)
+
+    async def _carry_out(self, order: Order) -> Result:
+        if not await self._fence(order.workspace_id, order.generation):
+            say("order.fenced", action=order.action, generation=order.generation)
+            return _SUPERSEDED
+        if datetime.now(UTC) >= order.deadline:
+            return Failed("expired", "its deadline passed before it was begun", retryable=True)
+        return await self._executor.carry_out(order)
+
+    async def _answer(self, message: Outbound) -> None:
+        (receipt,) = await self._publish([message])
+        if receipt != "confirmed":
+            raise UnavailableError(f"the result {message.type} was {receipt} by the broker")
+
+
+def _read(inbound: Inbound) -> tuple[Attributes, StopWorkspace, Order]:
+    """Read a stop or start command.
+
+    Raises:
+        UnreadableError: it is none.
+
+    """
+    try:
+        attributes, raw = read(inbound.body)
+        kind = BY_NAME.get(attributes.type)
+        if kind is None or kind.role != "executor-command":
+            raise UnreadableError(f"{attributes.type[:64]!r} is no command for an executor")
+        data: StopWorkspace = kind.adapter.validate_json(canonical_json(raw))
+    except ValidationError as error:
+        raise UnreadableError(f"unreadable command: {first_error(error)}") from None
+    except ValueError as error:
+        raise UnreadableError(f"unreadable command: {error}") from None
+    order = Order(
+        action=_ACTIONS[attributes.type],
+        operation_id=data.operation_id,
+        workspace_id=data.workspace_id,
+        name=data.name,
+        instance_id=data.instance_id,
+        runtime=data.runtime,
+        generation=data.generation,
+        deadline=data.deadline,
+    )
+    return attributes, data, order
+
+
+def _result(
+    attributes: Attributes, data: StopWorkspace, order: Order, result: Done | Failed
+) -> Outbound:
+    """Make the result event: its id is the same however often the command is carried out."""
+    names = _FAILURE if isinstance(result, Failed) else _SUCCESS
+    kind = BY_NAME[names[order.action]]
+    identity = str(message_id(order.operation_id, f"{order.workspace_id}:{kind.name}"))
+    now = datetime.now(UTC)
+    context = Attributes(
+        id=identity,
+        source=SOURCE,
+        type=kind.name,
+        subject=str(order.workspace_id),
+        time=now,
+        correlation_id=attributes.correlation_id,
+        causation_id=attributes.id,
+        traceparent=attributes.traceparent,
+        operation_id=str(order.operation_id),
+        dataschema=kind.dataschema,
+    )
+    return Outbound(
+        exchange=kind.exchange,
+        routing_key=kind.name,
+        body=write(context, _event(kind, data, result)),
+        message_id=identity,
+        type=kind.name,
+        correlation_id=attributes.correlation_id,
+        timestamp=now,
+        headers={OPERATION_HEADER: str(order.operation_id)},
+        app_id=SOURCE,
+    )
+
+
+def _event(kind: MessageType, data: StopWorkspace, result: Done | Failed) -> Stopped:
+    members = {
+        "operation_id": data.operation_id,
+        "workspace_id": data.workspace_id,
+        "generation": data.generation,
+        "instance_id": data.instance_id,
+        "detail": result.detail,
+    }
+    if isinstance(result, Failed):
+        members |= {"code": result.code, "retryable": result.retryable}
+    event: Stopped = kind.model(**members)
+    return event

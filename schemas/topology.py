@@ -1,0 +1,61 @@
+"""What the program declares at the broker: exchanges, queues, stream and bindings, as data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.catalog import (
+    AUDIT_STREAM,
+    COMMANDS,
+    COMMANDS_QUEUE,
+    DEAD_LETTER,
+    EVENTS,
+    EXECUTOR_QUEUE,
+    RESULTS_QUEUE,
+    routed_to,
+)
+
+EXCHANGES = (COMMANDS, EVENTS, DEAD_LETTER)
+DELIVERY_LIMIT = 20
+NO_LIMIT = 1_000_000_000
+"""RabbitMQ 4 limits every quorum queue to 20 and then drops what has nowhere to go. 3.10 does not
+know -1 for 'no limit'; this number is one that nobody reaches by looking at a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue or stream: its arguments and what is bound to it, as (exchange, key)."""
+
+    name: str
+    arguments: dict[str, Any]
+    bindings: tuple[tuple[str, str], ...]
+
+
+def dead(queue: str) -> str:
+    """Name the queue that holds what could not be handled from `queue`."""
+    return f"{queue}.dead"
+
+
+def _work(name: str) -> Queue:
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD_LETTER,
+        "x-dead-letter-routing-key": name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    return Queue(name, arguments, tuple((one.exchange, one.name) for one in routed_to(name)))
+
+
+def _dead(name: str) -> Queue:
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+    return Queue(dead(name), arguments, ((DEAD_LETTER, name),))
+
+
+def _audit() -> Queue:
+    return Queue(AUDIT_STREAM, {"x-queue-type": "stream"}, ((COMMANDS, "#"), (EVENTS, "#")))
+
+
+WORK_QUEUES = (COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE)
+# Dead queues come first: a work queue that dead-letters at least once waits for its target.
+QUEUES = (*map(_dead, WORK_QUEUES), _audit(), *map(_work, WORK_QUEUES))
