@@ -1,14 +1,16 @@
 """Servers once for the run; a vhost and a database of its own for every test."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
 
 from consumer.devstack.lease import database, vhost
 from consumer.devstack.platform import create_workspaces
 from consumer.devstack.stack import Stack, embedded
 from consumer.store.migrate import migrate
+from consumer.store.pool import Database, opened
 
 
 @pytest.fixture(scope="session")
@@ -26,30 +28,61 @@ def amqp_url(stack: Stack) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(stack: Stack) -> Iterator[str]:
-    """Lease an empty database."""
+def empty_database_url(stack: Stack) -> Iterator[str]:
+    """Lease a database without the platform's table."""
     with database(stack) as url:
         yield url
 
 
-@pytest.fixture(scope="session", params=["enum", "text"])
-def template(stack: Stack, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Make a migrated database with either kind of status column, to be copied."""
+@pytest.fixture(scope="session")
+def enum_template(stack: Stack) -> Iterator[str]:
+    """Make a migrated database whose status is an enum, to be copied."""
     with database(stack) as url:
-        asyncio.run(_prepare(url, request.param))
+        asyncio.run(_prepare(url, ""))
         yield url.rpartition("/")[2]
 
 
-async def _prepare(url: str, status: str) -> None:
+@pytest.fixture(scope="session")
+def text_template(stack: Stack) -> Iterator[str]:
+    """Make a migrated database whose status is TEXT, to be copied."""
+    with database(stack) as url:
+        asyncio.run(_prepare(url, "alter table workspaces alter status type text"))
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def database_url(stack: Stack, enum_template: str) -> Iterator[str]:
+    """Lease a migrated database with the platform's table."""
+    with database(stack, enum_template) as url:
+        yield url
+
+
+@pytest.fixture
+def text_database_url(stack: Stack, text_template: str) -> Iterator[str]:
+    """Lease one whose status column is TEXT."""
+    with database(stack, text_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Open a connection of the test's own."""
+    opened_connection = await asyncpg.connect(database_url)
+    yield opened_connection
+    await opened_connection.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Database]:
+    """Open the program's pool."""
+    async with opened(database_url, 10) as running:
+        yield running
+
+
+async def _prepare(url: str, statement: str) -> None:
     await create_workspaces(url)
-    if status == "text":
-        await _execute(url, "alter table workspaces alter status type text")
+    direct = await asyncpg.connect(url)
+    if statement:
+        await direct.execute(statement)
+    await direct.close()
     await migrate(url)
-
-
-async def _execute(url: str, statement: str) -> None:
-    import asyncpg
-
-    connection = await asyncpg.connect(url)
-    await connection.execute(statement)
-    await connection.close()

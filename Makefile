@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` and `make test`. Both install what they need into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types faults bench stack schemas clean
+BIN := .venv/bin
+
+help:  ## Show this.
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+demo: ## Play the incident on an embedded stack; KEEP=1 leaves it up.
+	@.ci/venv devstack
+	@$(BIN)/workspace-lifecycle demo $(if $(KEEP),--keep)
+
+test: ## Run the tests on real servers, and the import contracts.
+	@.ci/venv dev
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest $(ARGS)
+
+lint: ## Check style and format.
+	@.ci/venv dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/interrogate --quiet tests
+
+types: ## Check types.
+	@.ci/venv dev
+	$(BIN)/mypy
+
+faults: ## Kill and cut everything; takes long.
+	@.ci/venv dev
+	$(BIN)/pytest -m faults --timeout 1800 $(ARGS)
+
+bench: ## Measure, side by side.
+	@.ci/venv dev
+	$(BIN)/pytest -m bench --timeout 1800 -s $(ARGS)
+
+stack: ## Bring up broker, database and AWS until Ctrl-C.
+	@.ci/venv dev
+	@$(BIN)/python -m consumer.devstack
+
+schemas: ## Generate JSON Schema and AsyncAPI from the models.
+	@.ci/venv dev
+	@$(BIN)/workspace-lifecycle schemas
+
+clean: ## Remove what was made.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
