@@ -1,7 +1,8 @@
 """Rooms of one's own on a stack: a vhost, a database, gone with their block."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -35,11 +36,17 @@ def vhost(stack: Stack) -> Iterator[str]:
 def database(stack: Stack, template: str = "template1") -> Iterator[str]:
     """Lease a database that begins as a copy of `template`; give its URL."""
     name = f"lifecycle_{uuid4().hex[:12]}"
-    asyncio.run(_execute(stack.database_url, f'create database "{name}" template "{template}"'))
+    _run(_execute(stack.database_url, f'create database "{name}" template "{template}"'))
     try:
         yield urlunsplit(urlsplit(stack.database_url)._replace(path=f"/{name}"))
     finally:
-        asyncio.run(_execute(stack.database_url, f'drop database "{name}" with (force)'))
+        _run(_execute(stack.database_url, f'drop database "{name}" with (force)'))
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
+    """Run in a thread of its own, so that a caller may have a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -1,12 +1,16 @@
 """contract.md, "Encoding": what comes in, what goes out, and what makes a command idempotent."""
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4, uuid5
 
 import pytest
 
+from consumer.devstack.management import call
+from consumer.devstack.stack import Stack
 from schemas.envelope import CLOUDEVENTS
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
@@ -131,11 +135,21 @@ async def test_the_same_id_with_another_body_is_refused(caller: WireCaller, fore
     assert (await forest.statuses())["other"] == "online"
 
 
-async def test_a_command_without_an_id_is_refused(caller: WireCaller, forest: Forest) -> None:
+async def test_a_command_without_an_id_is_refused(
+    caller: WireCaller, forest: Forest, stack: Stack, amqp_url: str
+) -> None:
     """Without an id a command could not be told from its own second delivery."""
     top = await forest.plant("top")
-    answer = await caller.ask("workspace.pause", {"workspace_id": top}, message_id=None)
-    assert (answer.data["status"], answer.data["code"]) == (422, "invalid_command")
+    publish = f"exchanges/{urlsplit(amqp_url).path[1:]}/workspace.commands/publish"
+    message = {
+        "properties": {"app_id": "tests"},
+        "routing_key": "workspace.pause",
+        "payload": json.dumps({"workspace_id": str(top)}),
+        "payload_encoding": "string",
+    }
+    await asyncio.to_thread(call, stack.management_url, "POST", publish, message)
+    (rejected,) = await caller.hear("workspace.pause.rejected", workspace_id=top)
+    assert (rejected.data["status"], rejected.data["code"]) == (422, "invalid_command")
     assert await forest.statuses() == {"top": "online"}
 
 
@@ -205,9 +219,7 @@ async def test_what_cannot_be_answered_is_parked_with_its_reason(
 ) -> None:
     """A message of no known type, sent straight to the queue, goes to the dead letters."""
     top = await forest.plant("top")
-    queue = await caller.channel.get_queue("lifecycle.commands.dead")
-    await caller.send("nonsense", b"{}", exchange="", routing_key="lifecycle.commands")
+    await caller.send("any", b"{}", exchange="", routing_key="lifecycle.commands", type="nonsense")
     assert (await caller.pause(top)).data["status"] == 200
-    parked = await queue.get(no_ack=True, timeout=10, fail=False)
-    assert parked is not None
+    parked = await caller.take("lifecycle.commands.dead")
     assert "nonsense" in str(parked.headers["x-death-reason"])

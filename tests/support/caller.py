@@ -112,13 +112,15 @@ class WireCaller:
         """List the types of all that was heard about an operation, in order."""
         return [one.type for one in self.heard if one.data.get("operation_id") == operation_id]
 
-    async def silent(self, seconds: float = 0.5) -> bool:
-        """Tell whether no answer comes for a while: the one thing that can only be waited for."""
-        try:
-            await asyncio.wait_for(self._answers.get(), seconds)
-        except TimeoutError:
-            return True
-        return False
+    async def take(self, queue: str) -> AbstractIncomingMessage:
+        """Wait for the next message of a queue, and take it."""
+        taken: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        consumer = await self.channel.get_queue(queue)
+        tag = await consumer.consume(taken.put)
+        message = await asyncio.wait_for(taken.get(), PATIENCE)
+        await message.ack()
+        await consumer.cancel(tag)
+        return message
 
     async def _answered(self, message: AbstractIncomingMessage) -> None:
         self._answers.put_nowait(Heard.of(message))
