@@ -115,6 +115,7 @@ def show_answer(out: Console, event: Any, command: PauseWorkspace) -> None:
         _what_next(out, event)
         return
     verb = "resumed" if event.action == "resume" else "paused"
+    verb = f"would be {verb}" if command.dry_run else verb
     out.print(
         f"[green]{event.status}[/]{would}  {event.count} {verb}, operation {event.operation_id}"
     )

@@ -49,12 +49,14 @@ class WireCaller:
         self._news = asyncio.Condition()
 
     @classmethod
-    async def on(cls, connection: aio_pika.abc.AbstractConnection) -> "WireCaller":
+    async def on(
+        cls, connection: aio_pika.abc.AbstractConnection, *, listen: bool = True
+    ) -> "WireCaller":
         """Open a channel with a reply queue the broker names, and listen to everything."""
         channel = await connection.channel()
         replies = await channel.declare_queue(exclusive=True)
         events = await channel.declare_queue(exclusive=True)
-        for exchange in ("workspace.events", "workspace.commands"):
+        for exchange in ("workspace.events", "workspace.commands") if listen else ():
             await events.bind(exchange, "#")
         caller = cls(channel, replies, events)
         await replies.consume(caller._answered, no_ack=True)
