@@ -178,29 +178,41 @@ class LifecycleClient:
 
 
 class Watch:
-    """What is heard of operations."""
+    """What is heard of operations; one wait at a time."""
 
     def __init__(self, heard: AsyncIterator[Inbound]) -> None:
         self._heard = heard
+        self._settled: dict[UUID, Settled] = {}
 
     async def settled(
         self, operation_id: UUID, progress: Callable[[Stopped], None] | None = None
     ) -> Settled:
-        """Wait until an operation is settled; `progress` is called with each result before.
+        """Wait until an operation is settled; `progress` gets each workspace's result before, once.
+
+        There is no limit to the wait: put `asyncio.timeout` around it.
 
         Raises:
             UnavailableError: the connection was lost, and it may have been settled meanwhile.
 
         """
-        async for message in self._heard:
-            event = event_of(message)
-            if event.operation_id != operation_id:
-                continue
+        told: set[UUID] = set()
+        while operation_id not in self._settled:
+            event = _readable(await anext(self._heard))
             if isinstance(event, Settled):
-                return event
-            if progress is not None:
-                progress(event)
-        raise AssertionError("the iterator ends with an exception")
+                self._settled[event.operation_id] = event
+            elif event and event.operation_id == operation_id and event.workspace_id not in told:
+                told.add(event.workspace_id)
+                if progress is not None:
+                    progress(event)
+        return self._settled[operation_id]
+
+
+def _readable(message: Inbound) -> Any:
+    """Read an event, or give None: anybody can say anything on the events exchange."""
+    try:
+        return event_of(message)
+    except ValueError:
+        return None
 
 
 def _answer(message: Inbound) -> Answer:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from annotated_types import Gt, MaxLen
 from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
-from schemas.strict import Id, Strict, Text, Time
+from schemas.strict import Counter, Id, Strict, Text, Time
 
 
 def _absent(value: object) -> bool:
@@ -83,7 +83,7 @@ class StopWorkspace(Strict):
     instance_id: str | None = Field(description="null for a workspace without a machine")
     runtime: str | None = Field(description="'external' has no machine to stop")
     previous_status: str = Field(description="what it was when the operation changed it")
-    generation: int = Field(
+    generation: Counter = Field(
         description="grows with every lifecycle command for this workspace; a lower one than the "
         "newest known is superseded and must not be carried out"
     )

@@ -58,11 +58,18 @@ class _CloudEvent(BaseModel):
 
 
 def first_error(error: ValidationError) -> str:
-    """Say in one line what the first mistake is and where, never repeating the input's values."""
+    """Say in one line what the first mistake is and where, never repeating the input's values.
+
+    The sender's own names in it are escaped: no line break, control sequence or NUL gets through.
+    """
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part)[:64] for part in found["loc"])
+    where = ".".join(_printable(str(part)[:64]) for part in found["loc"])
     text = found["msg"].removeprefix("Value error, ")
     return f"{where}: {text}" if where else text
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def read(body: bytes) -> tuple[Attributes, Any]:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from schemas.strict import Id, Strict, Text
+from schemas.strict import Counter, Id, Strict, Text
 
 
 class Stopped(Strict):
@@ -10,7 +10,7 @@ class Stopped(Strict):
 
     operation_id: Id
     workspace_id: Id
-    generation: int = Field(description="the command's")
+    generation: Counter = Field(description="the command's")
     instance_id: Text | None = None
     detail: Text | None = Field(None, description="for people")
 

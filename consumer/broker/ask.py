@@ -32,6 +32,11 @@ class _Line:
         self.waiting: dict[str, asyncio.Future[Inbound]] = {}
         link.lost.add_done_callback(self._fail)
 
+    @property
+    def usable(self) -> bool:
+        """Whether anything may still be sent here."""
+        return self.outlet.open and not self.link.lost.done()
+
     async def answer(self, delivered: DeliveredMessage) -> None:
         """Give an answer to whoever waits for it; one that nobody waits for came too late."""
         message = inbound(delivered, REPLY_TO)
@@ -116,9 +121,9 @@ class Caller:
         """
         line = await self._connected()
         heard: asyncio.Queue[Inbound | None] = asyncio.Queue()
-        underlay = await line.link.underlay(f"listening to {exchange}")
+        underlay = await line.link.underlay(f"listening to {exchange}", vital=False)
         underlay.on_consumer_cancel_callbacks.add(lambda _: heard.put_nowait(None))
-        line.link.lost.add_done_callback(lambda _: heard.put_nowait(None))
+        underlay.closing.add_done_callback(lambda _: heard.put_nowait(None))
         await _bind_and_consume(underlay, exchange, routing_keys, heard)
         try:
             yield _each(heard)
@@ -127,9 +132,10 @@ class Caller:
 
     async def _connected(self) -> _Line:
         async with self._opening:
-            if self._line is None or self._line.link.lost.done():
-                if self._line:
-                    await self._line.link.close()
+            if self._line and not self._line.usable:
+                await self._line.link.close()
+                self._line = None
+            if self._line is None:
                 self._line = await _open_line(self._url, self._name)
             return self._line
 
@@ -160,7 +166,7 @@ async def _open_line(url: str, name: str) -> _Line:
 
 async def _deliver(line: _Line, message: Outbound) -> None:
     (receipt,) = await line.outlet.send([message])
-    if receipt == "returned" or "NOT_FOUND" in line.outlet.trouble:
+    if receipt == "returned" or f"no exchange '{message.exchange}'" in line.outlet.trouble:
         raise _unroutable(message.exchange, message.routing_key)
     if receipt == "failed":
         raise UnavailableError(

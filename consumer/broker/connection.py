@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
-from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ConnectionNotAllowed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
 from yarl import URL
 
 from consumer import observe
@@ -28,7 +34,11 @@ TIMEOUT = 10.0
 """Seconds that opening a connection, a channel or one answer of the broker may take."""
 CLOSING = 5.0
 """Seconds that a polite close may take before the connection is left to its heartbeat."""
-_NOT_ALLOWED = 530
+SCHEMES = ("amqp", "amqps")
+UNREADABLE = "a URL that cannot be read"
+_REFUSALS = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed)
+_NO_VHOST = "the virtual host does not exist, is full, or is not open to this user"
+"""What it means where the broker answers Connection.Open with a close; aiormq drops its text."""
 _JITTER = SystemRandom()
 
 
@@ -42,8 +52,10 @@ def redacted(url: str) -> str:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "a URL that cannot be read"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+        return UNREADABLE
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        return UNREADABLE
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
 def describe(error: BaseException | None) -> str:
@@ -70,15 +82,10 @@ def translating(doing: str) -> Iterator[None]:
             raise
         raise UnavailableError(f"could not {doing}: the connection was closed") from None
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        kind = RefusedError if _refused(error) else UnavailableError
+        if isinstance(error, InvalidFrameError) and "Connection.Close" in str(error):
+            raise RefusedError(f"could not {doing}: {_NO_VHOST}") from error
+        kind = RefusedError if isinstance(error, _REFUSALS) else UnavailableError
         raise kind(f"could not {doing}: {describe(error)}") from error
-
-
-def _refused(error: Exception) -> bool:
-    """Tell a broker that says no from one that is away."""
-    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
-        return True
-    return bool(error.args) and error.args[0] == _NOT_ALLOWED
 
 
 class Backoff:
@@ -170,14 +177,9 @@ async def open_link(url: str, name: str) -> Link:
 
 
 def _with_heartbeat(text: str) -> URL:
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise ValueError(f"{redacted(text)} is not an AMQP URL: {error}") from None
-    if url.scheme not in ("amqp", "amqps") or not url.host:
-        raise ValueError(
-            f"{redacted(text)} is not an AMQP URL: say amqp://USER:PASSWORD@HOST/VHOST"
-        )
+    if redacted(text) == UNREADABLE:
+        raise ValueError("this is no AMQP URL: say amqp://USER:PASSWORD@HOST:PORT/VHOST")
+    url = URL(text)
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
 
 

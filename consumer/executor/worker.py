@@ -18,13 +18,10 @@ from schemas.results import Stopped
 from schemas.strict import canonical_json
 
 Fence = Callable[[UUID, int], Awaitable[bool]]
-Publish = Callable[[Sequence[Outbound]], Awaitable[Sequence[str]]]
+Receipt = Literal["confirmed", "returned", "failed"]
+Publish = Callable[[Sequence[Outbound]], Awaitable[Sequence[Receipt]]]
 
 SOURCE = "workspace-lifecycle-executor"
-_ACTIONS: dict[str, Literal["stop", "start"]] = {
-    "workspace.stop": "stop",
-    "workspace.start": "start",
-}
 _SUCCESS = {"stop": "workspace.stopped", "start": "workspace.started"}
 _FAILURE = {"stop": "workspace.stop.failed", "start": "workspace.start.failed"}
 _SUPERSEDED = Failed("superseded", "a later command has touched this workspace", retryable=False)
@@ -50,21 +47,17 @@ class Worker:
             UnavailableError: the result could not be published; the command may come again.
 
         """
-        attributes, data, order = _read(inbound)
+        attributes, order = _read(inbound)
         with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
             result = await self._carry_out(order)
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
-            await self._answer(_result(attributes, data, order, result))
-            if isinstance(result, Failed):
-                say("order.failed", action=order.action, code=result.code, detail=result.detail)
-            else:
-                say("order.carried_out", action=order.action, detail=result.detail)
+            await self._answer(_result(attributes, order, result))
+            _tell(order, result)
 
     async def _carry_out(self, order: Order) -> Result:
         if not await self._fence(order.workspace_id, order.generation):
-            say("order.fenced", action=order.action, generation=order.generation)
             return _SUPERSEDED
         if datetime.now(UTC) >= order.deadline:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)
@@ -76,7 +69,17 @@ class Worker:
             raise UnavailableError(f"the result {message.type} was {receipt} by the broker")
 
 
-def _read(inbound: Inbound) -> tuple[Attributes, StopWorkspace, Order]:
+def _tell(order: Order, result: Done | Failed) -> None:
+    """Say the one fact of an order that was answered."""
+    if result is _SUPERSEDED:
+        say("order.fenced", action=order.action, generation=order.generation)
+    elif isinstance(result, Failed):
+        say("order.failed", action=order.action, code=result.code, detail=result.detail)
+    else:
+        say("order.carried_out", action=order.action, detail=result.detail)
+
+
+def _read(inbound: Inbound) -> tuple[Attributes, Order]:
     """Read a stop or start command.
 
     Raises:
@@ -93,22 +96,11 @@ def _read(inbound: Inbound) -> tuple[Attributes, StopWorkspace, Order]:
         raise UnreadableError(f"unreadable command: {first_error(error)}") from None
     except ValueError as error:
         raise UnreadableError(f"unreadable command: {error}") from None
-    order = Order(
-        action=_ACTIONS[attributes.type],
-        operation_id=data.operation_id,
-        workspace_id=data.workspace_id,
-        name=data.name,
-        instance_id=data.instance_id,
-        runtime=data.runtime,
-        generation=data.generation,
-        deadline=data.deadline,
-    )
-    return attributes, data, order
+    action: Literal["stop", "start"] = "stop" if kind.name == "workspace.stop" else "start"
+    return attributes, Order(action=action, **data.model_dump(exclude={"previous_status"}))
 
 
-def _result(
-    attributes: Attributes, data: StopWorkspace, order: Order, result: Done | Failed
-) -> Outbound:
+def _result(attributes: Attributes, order: Order, result: Done | Failed) -> Outbound:
     """Make the result event: its id is the same however often the command is carried out."""
     names = _FAILURE if isinstance(result, Failed) else _SUCCESS
     kind = BY_NAME[names[order.action]]
@@ -129,7 +121,7 @@ def _result(
     return Outbound(
         exchange=kind.exchange,
         routing_key=kind.name,
-        body=write(context, _event(kind, data, result)),
+        body=write(context, _event(kind, order, result)),
         message_id=identity,
         type=kind.name,
         correlation_id=attributes.correlation_id,
@@ -139,12 +131,12 @@ def _result(
     )
 
 
-def _event(kind: MessageType, data: StopWorkspace, result: Done | Failed) -> Stopped:
+def _event(kind: MessageType, order: Order, result: Done | Failed) -> Stopped:
     members = {
-        "operation_id": data.operation_id,
-        "workspace_id": data.workspace_id,
-        "generation": data.generation,
-        "instance_id": data.instance_id,
+        "operation_id": order.operation_id,
+        "workspace_id": order.workspace_id,
+        "generation": order.generation,
+        "instance_id": order.instance_id,
         "detail": result.detail,
     }
     if isinstance(result, Failed):

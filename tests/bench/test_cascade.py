@@ -57,8 +57,10 @@ async def plant(connection: "asyncpg.Connection[asyncpg.Record]", count: int) ->
 
 async def drained(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Wait until everything decided was confirmed by the broker: only asking can tell."""
-    while await connection.fetchval("select exists (select from lifecycle.outbox)"):
-        await asyncio.sleep(0.005)  # noqa: ASYNC110 (the table is another program's)
+    while await connection.fetchval(  # noqa: ASYNC110 (the table is another program's)
+        "select exists (select from lifecycle.outbox)"
+    ):
+        await asyncio.sleep(0.005)
 
 
 async def cascade(

@@ -1,0 +1,82 @@
+"""A TCP gate before a broker: it cuts, freezes and refuses as networks do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
+
+
+class Gate:
+    """Passes bytes both ways until told otherwise."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.url = ""
+        self.entered = asyncio.Event()
+
+    async def start(self, port: int = 0) -> None:
+        """Let connections in, at the same port as before where there was one."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        user = f"{self._url.username}:{self._url.password}"
+        place = f"{user}@127.0.0.1:{self._port}"
+        self.url = urlunsplit(self._url._replace(netloc=place))
+
+    def cut(self) -> None:
+        """End every connection without a word."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def freeze(self) -> None:
+        """Pass nothing more, as a broker under an alarm or a dead network does."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        """Pass again."""
+        self._open.set()
+
+    async def refuse(self) -> None:
+        """Cut, and let nobody in until `admit`."""
+        assert self._server
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    async def admit(self) -> None:
+        """Let connections in again."""
+        await self.start(self._port)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.entered.set()
+        far_reader, far_writer = await asyncio.open_connection(
+            self._url.hostname, self._url.port or 5672
+        )
+        self._writers |= {writer, far_writer}
+        with suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        for one in (writer, far_writer):
+            one.transport.abort()
+            self._writers.discard(one)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._open.wait()
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError
+
+
+@asynccontextmanager
+async def gate_before(url: str) -> AsyncIterator[Gate]:
+    """Put a gate before a broker for the time of a block."""
+    gate = Gate(url)
+    await gate.start()
+    try:
+        yield gate
+    finally:
+        gate.thaw()
+        await gate.refuse()

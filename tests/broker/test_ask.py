@@ -1,0 +1,172 @@
+"""Callers: send, ask over direct reply-to, listen."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from consumer.broker.ask import Caller, UnroutableError
+from consumer.message import Outbound, UnavailableError
+from tests.broker.gate import Gate
+from tests.broker.tools import PATIENCE, Bystander, event
+
+
+def command(number: int | str, **changes: object) -> Outbound:
+    """Make a command."""
+    return event(number, "workspace.pause", exchange="workspace.commands", **changes)
+
+
+@dataclass
+class Echo:
+    """What was asked, and the news of it."""
+
+    asked: list[AbstractIncomingMessage] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def heard(self) -> None:
+        """Wait until something was asked."""
+        await asyncio.wait_for(self.news.wait(), PATIENCE)
+
+
+@pytest.fixture
+async def echo(wire: Bystander) -> AsyncIterator[Echo]:
+    """Answer every command with its own body, in capitals; `silence` is not answered."""
+    queue = await wire.channel.get_queue("lifecycle.commands")
+    echoed = Echo()
+
+    async def answer(message: AbstractIncomingMessage) -> None:
+        echoed.asked.append(message)
+        echoed.news.set()
+        await message.ack()
+        if message.body != b"silence" and message.reply_to:
+            reply = aio_pika.Message(message.body.upper(), correlation_id=message.correlation_id)
+            await wire.channel.default_exchange.publish(reply, message.reply_to)
+
+    tag = await queue.consume(answer)
+    yield echoed
+    await queue.cancel(tag)
+
+
+async def test_sent_is_in_a_queue(wire: Bystander, declared_url: str) -> None:
+    """What `send` returned from is with the broker."""
+    async with Caller(declared_url) as caller:
+        await caller.send(command(1))
+        assert (await wire.take("lifecycle.commands")).message_id == "1"
+
+
+@pytest.mark.parametrize("exchange", ["", "no-such-exchange"])
+async def test_where_nobody_listens_the_error_says_what_to_start(
+    declared_url: str, exchange: str
+) -> None:
+    """A missing queue and a missing exchange both name the place and the program to start."""
+    async with Caller(declared_url) as caller:
+        with pytest.raises(UnroutableError, match=f"'workspace.pause'.*'{exchange}'.*run"):
+            await caller.send(event(1, "workspace.pause", exchange=exchange))
+        await caller.send(command(2))
+
+
+async def test_many_asks_at_once_get_each_their_own_answer(declared_url: str, echo: Echo) -> None:
+    """Answers find who asked, by the correlation id, whatever their order."""
+    async with Caller(declared_url) as caller:
+        asks = [caller.ask(command(f"ask-{n}", body=b"body-%d" % n), PATIENCE) for n in range(50)]
+        answers = await asyncio.gather(*asks)
+    assert [answer.body for answer in answers] == [b"BODY-%d" % n for n in range(50)]
+    assert {message.correlation_id for message in echo.asked} == {f"ask-{n}" for n in range(50)}
+
+
+async def test_a_correlation_id_of_ones_own_is_kept(declared_url: str, echo: Echo) -> None:
+    """A command that has a correlation id is asked and answered with that one."""
+    async with Caller(declared_url) as caller:
+        answer = await caller.ask(command(1, correlation_id="mine"), PATIENCE)
+    assert answer.correlation_id == "mine"
+    assert echo.asked[0].reply_to is not None
+    assert echo.asked[0].reply_to.startswith("amq.rabbitmq.reply-to.")
+
+
+async def test_a_timeout_says_that_the_command_may_still_be_carried_out(
+    declared_url: str, echo: Echo
+) -> None:
+    """An answer that does not come in time is not taken for a refusal, and may be asked again."""
+    assert not echo.asked
+    async with Caller(declared_url) as caller:
+        with pytest.raises(TimeoutError, match=r"pause 1 within 0.2 s.* may .* same message id"):
+            await caller.ask(command(1, body=b"silence"), 0.2)
+        assert (await caller.ask(command(1, body=b"again"), PATIENCE)).body == b"AGAIN"
+
+
+async def test_one_id_is_not_asked_twice_at_once(declared_url: str, echo: Echo) -> None:
+    """Two asks with one correlation id could not be told apart, so the second is refused."""
+    assert not echo.asked
+    async with Caller(declared_url) as caller:
+        first = asyncio.ensure_future(caller.ask(command(1, body=b"silence"), 0.5))
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="1 is being asked already"):
+            await caller.ask(command(1), PATIENCE)
+        with pytest.raises(TimeoutError):
+            await first
+
+
+async def test_a_connection_lost_while_asking_is_told_and_the_next_ask_opens_another(
+    gate: Gate, echo: Echo
+) -> None:
+    """An ask whose connection breaks raises at once; the caller itself stays usable."""
+    async with Caller(gate.url) as caller:
+        asking = asyncio.ensure_future(caller.ask(command(1, body=b"silence"), PATIENCE))
+        await echo.heard()
+        gate.cut()
+        with pytest.raises(UnavailableError, match="connection"):
+            await asyncio.wait_for(asking, PATIENCE)
+        assert (await caller.ask(command(1, body=b"again"), PATIENCE)).body == b"AGAIN"
+
+
+async def test_a_broker_that_is_away_is_told_at_the_start(gate: Gate) -> None:
+    """Entering a caller without a broker raises, and does not wait."""
+    await gate.refuse()
+    with pytest.raises(UnavailableError):
+        async with Caller(gate.url):
+            pass
+    await gate.admit()
+
+
+async def test_listening_hears_what_its_keys_name(declared_url: str) -> None:
+    """A listener hears the messages of its keys, in order, and no others."""
+    async with (
+        Caller(declared_url) as caller,
+        caller.listen("workspace.events", "workspace.*.settled", "workspace.started") as heard,
+    ):
+        for kind in ("workspace.stopped", "workspace.started", "workspace.pause.settled"):
+            await caller.send(event(kind, kind))
+        async with asyncio.timeout(PATIENCE):
+            found = [(await anext(heard)).routing_key for _ in range(2)]
+    assert found == ["workspace.started", "workspace.pause.settled"]
+
+
+async def test_the_end_of_listening_disturbs_no_ask(declared_url: str, echo: Echo) -> None:
+    """A block of listening ends while an answer is awaited, which still comes."""
+    assert not echo.asked
+    async with Caller(declared_url) as caller:
+        async with caller.listen("workspace.events", "#"):
+            asking = asyncio.ensure_future(caller.ask(command(1, body=b"silence"), 0.5))
+            await echo.heard()
+        with pytest.raises(TimeoutError):
+            await asking
+
+
+async def test_listening_to_a_missing_exchange_says_what_to_start(amqp_url: str) -> None:
+    """On a vhost where the program never ran, listening names the exchange."""
+    async with Caller(amqp_url) as caller:
+        with pytest.raises(UnroutableError, match=r"'workspace\.events'"):
+            async with caller.listen("workspace.events", "#"):
+                pass
+
+
+async def test_a_listener_whose_connection_is_lost_is_told(declared_url: str, gate: Gate) -> None:
+    """Listening ends with an error rather than in silence when the connection breaks."""
+    assert declared_url
+    async with Caller(gate.url) as caller, caller.listen("workspace.events", "#") as heard:
+        gate.cut()
+        with pytest.raises(UnavailableError, match="no longer listening"):
+            await asyncio.wait_for(anext(heard), PATIENCE)

@@ -1,0 +1,144 @@
+"""What cannot be handled is parked with its reason, and never lost."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from consumer.broker.consume import Consumer
+from consumer.broker.parking import reason
+from consumer.message import Inbound, UnreadableError
+from schemas.catalog import COMMANDS_QUEUE
+from tests.broker.tools import Bystander, Facts, running
+
+DEAD = f"{COMMANDS_QUEUE}.dead"
+
+
+class _WordlessError(Exception):
+    """It has no text."""
+
+
+async def _poison(message: Inbound) -> None:
+    if message.body == b"poison":
+        raise KeyError("name")
+    if message.body == b"unreadable":
+        raise UnreadableError("no JSON\nat all")
+
+
+async def _leave(_: object) -> None:
+    """Declare nothing."""
+
+
+def consumer(url: str, handle: Callable[[Inbound], Awaitable[None]] = _poison) -> Consumer:
+    """Make a consumer of the commands queue."""
+    return Consumer(url, COMMANDS_QUEUE, handle, prefetch=2, attempts=3)
+
+
+async def test_poison_is_parked_after_its_attempts_and_the_rest_flows_on(
+    wire: Bystander, declared_url: str, facts: Facts
+) -> None:
+    """A message that fails `attempts` times ends in the dead queue while others are handled."""
+    await wire.send(body=b"poison", message_id="p")
+    for _ in range(20):
+        await wire.send(body=b"fine")
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    assert len(facts.of("delivery.failed")) == 2
+    assert await wire.count(COMMANDS_QUEUE) == 0
+    assert await wire.count(DEAD) == 1
+
+
+async def test_a_parked_message_says_why_and_where_it_came_from(
+    wire: Bystander, declared_url: str, facts: Facts
+) -> None:
+    """A parked message keeps body, properties and headers, and tells its story in new headers."""
+    before = datetime.now(UTC)
+    await wire.send(
+        "workspace.resume",
+        b"poison",
+        message_id="p",
+        type="t",
+        correlation_id="c",
+        app_id="a",
+        reply_to="r",
+        content_type="text/plain",
+        headers={"mine": "kept", "CC": ["lifecycle.results"]},
+        user_id="guest",
+        expiration=600,
+    )
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    found = await wire.take(DEAD)
+    assert (found.body, found.message_id, found.type) == (b"poison", "p", "t")
+    assert (found.correlation_id, found.app_id, found.reply_to) == ("c", "a", "r")
+    assert (found.content_type, found.expiration, found.delivery_mode) == ("text/plain", None, 2)
+    headers = dict(found.headers)
+    assert before <= datetime.fromisoformat(str(headers.pop("x-parked-at")))
+    assert headers == {
+        "mine": "kept",
+        "x-death-reason": "KeyError: 'name'",
+        "x-original-exchange": "workspace.commands",
+        "x-original-routing-key": "workspace.resume",
+        "x-original-queue": COMMANDS_QUEUE,
+        "x-original-user-id": "guest",
+    }
+    assert await wire.count("lifecycle.results.dead") == 0
+
+
+async def test_an_unreadable_message_is_parked_at_once(
+    wire: Bystander, declared_url: str, facts: Facts
+) -> None:
+    """What nobody can be answered about is parked at its first delivery, with its own text."""
+    await wire.send(body=b"unreadable")
+    async with running(consumer(declared_url)):
+        (told,) = await facts.wait("delivery.parked")
+    assert told["why"] == "at all"
+    assert not facts.of("delivery.failed")
+    assert (await wire.take(DEAD)).headers["x-death-reason"] == "at all"
+
+
+async def test_what_cannot_be_parked_now_is_kept_until_it_can(
+    wire: Bystander, declared_url: str, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message without a dead queue is held back, and parked once there is one again."""
+    monkeypatch.setattr("consumer.broker.parking.declare_on", _leave)
+    async with running(consumer(declared_url)):
+        await wire.channel.queue_delete(DEAD)
+        await wire.send(body=b"unreadable")
+        (told, *_) = await facts.wait("delivery.retried")
+        assert "no dead-letter queue" in told["why"]
+        monkeypatch.undo()
+        await facts.wait("delivery.parked")
+    assert await wire.count(DEAD) == 1
+    assert await wire.count(COMMANDS_QUEUE) == 0
+
+
+async def test_stop_gives_back_what_could_not_be_parked(
+    wire: Bystander, declared_url: str, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that waits to be parked goes back to its queue at a stop."""
+    monkeypatch.setattr("consumer.broker.parking.declare_on", _leave)
+    async with running(consumer(declared_url)):
+        await wire.channel.queue_delete(DEAD)
+        await wire.send(body=b"unreadable")
+        await facts.wait("delivery.retried")
+    assert await wire.count(COMMANDS_QUEUE) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (KeyError("name"), "KeyError: 'name'"),
+        (ValueError("first\nlast\n"), "last"),
+        (_WordlessError(), "_WordlessError"),
+        (UnreadableError(""), "UnreadableError"),
+        (UnreadableError("not JSON"), "not JSON"),
+        (ValueError("\ud800"), "ValueError: \\ud800"),
+        (ValueError("x" * 9000), "ValueError: " + "x" * 1988),
+    ],
+)
+def test_the_reason_is_one_line_that_amqp_can_hold(failure: Exception, text: str) -> None:
+    """The reason is the last line of the traceback or an unreadable message's own text."""
+    assert reason(failure).endswith(text)
+    assert "\n" not in reason(failure)
+    assert len(reason(failure).encode()) <= 2000

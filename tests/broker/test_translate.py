@@ -1,0 +1,70 @@
+"""Properties in and out, each where it belongs."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import cast
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from consumer.broker.publish import Publisher
+from consumer.broker.translate import inbound, outgoing
+from consumer.message import Inbound
+from tests.broker.tools import Bystander, event, running
+
+
+def delivered(properties: Basic.Properties, *, redelivered: bool = False) -> DeliveredMessage:
+    """Make a delivery as aiormq would."""
+    return DeliveredMessage(
+        delivery=Basic.Deliver("tag", 1, redelivered, "workspace.events", "workspace.stopped"),
+        header=ContentHeader(properties=properties),
+        body=b"1",
+        channel=cast("AbstractChannel", None),
+    )
+
+
+async def test_what_is_published_is_what_arrives(wire: Bystander, declared_url: str) -> None:
+    """Every property of an outgoing message arrives as the contract says."""
+    at = datetime(2026, 5, 28, 9, 30, tzinfo=UTC)
+    message = event(
+        7, correlation_id="c", timestamp=at, headers={"x-operation-id": "o"}, reply_to="amq.gen-1"
+    )
+    publisher = Publisher(declared_url)
+    async with running(publisher):
+        assert await publisher.publish([message]) == ["confirmed"]
+    found = await wire.take("lifecycle.results")
+    assert (found.message_id, found.type, found.correlation_id) == ("7", "workspace.stopped", "c")
+    assert (found.timestamp, found.app_id, found.reply_to) == (at, message.app_id, "amq.gen-1")
+    assert (found.content_type, found.delivery_mode) == ("application/cloudevents+json", 2)
+    assert (found.headers["x-operation-id"], found.body) == ("o", b"7")
+
+
+def test_an_inbound_message_has_what_the_sender_gave() -> None:
+    """A delivery is read property for property."""
+    properties = outgoing(event(1, correlation_id="c", reply_to="r", headers={"h": 1}))
+    read = inbound(delivered(properties), "lifecycle.results")
+    assert asdict(read) == asdict(
+        Inbound(
+            body=b"1",
+            queue="lifecycle.results",
+            exchange="workspace.events",
+            routing_key="workspace.stopped",
+            message_id="1",
+            type="workspace.stopped",
+            app_id="workspace-lifecycle",
+            correlation_id="c",
+            reply_to="r",
+            content_type="application/cloudevents+json",
+            headers={"h": 1},
+        )
+    )
+
+
+def test_a_count_is_believed_of_a_redelivery_alone() -> None:
+    """A sender cannot have its message parked sooner by writing the broker's header itself."""
+    properties = outgoing(event(1, headers={"x-delivery-count": 4}))
+    assert inbound(delivered(properties), "q").deliveries == 0
+    assert inbound(delivered(properties, redelivered=True), "q").deliveries == 4
+    properties = outgoing(event(1, headers={"x-delivery-count": "many"}))
+    assert inbound(delivered(properties, redelivered=True), "q").deliveries == 0
