@@ -12,21 +12,24 @@ from schemas.catalog import (
     SOURCE,
     MessageType,
 )
-from schemas.envelope import CLOUDEVENTS
+from schemas.envelope import CLOUDEVENTS, SHORT_STRING
 from schemas.topology import QUEUES, Queue
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REPLIES = "replies"
 _ANSWERS = ("rejected", "summary", "previewed")
 _STRING = {"type": "string"}
+_SHORT = {"type": "string", "minLength": 1, "maxLength": SHORT_STRING}
+_ENVELOPE = "cloudevent.schema.json"
 
 
 def documents() -> Mapping[str, str]:
     """Give the text of every generated file by its name. The same code gives the same bytes."""
     files = {f"{kind.name}.schema.json": _schema(kind) for kind in CATALOG}
+    files |= {_ENVELOPE: _envelope(), "asyncapi.json": _asyncapi()}
     return {
-        name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        for name, document in {**files, "asyncapi.json": _asyncapi()}.items()
+        name: json.dumps(files[name], indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        for name in sorted(files)
     }
 
 
@@ -35,7 +38,7 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in documents().items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_bytes(text.encode())
         written.append(folder / name)
     return written
 
@@ -47,7 +50,7 @@ def stale(folder: Path) -> list[str]:
     differing = [
         name
         for name, text in wanted.items()
-        if name not in there or (folder / name).read_text(encoding="utf-8") != text
+        if name not in there or (folder / name).read_bytes() != text.encode()
     ]
     return sorted({*differing, *(there - set(wanted))})
 
@@ -55,8 +58,10 @@ def stale(folder: Path) -> list[str]:
 def _schema(kind: MessageType) -> dict[str, Any]:
     """Describe the `data` of one message type."""
     generated = kind.adapter.json_schema(mode="validation" if _inbound(kind) else "serialization")
+    # OpenAPI's word, which JSON Schema does not know and AsyncAPI has with another meaning.
+    generated.pop("discriminator", None)
     named = {"$schema": _DIALECT, "$id": kind.dataschema, "title": kind.name}
-    return {**named, **{key: value for key, value in generated.items() if key != "title"}}
+    return {"description": f"{kind.summary}.", **generated, **named}
 
 
 def _inbound(kind: MessageType) -> bool:
@@ -189,27 +194,48 @@ def _headers(kind: MessageType) -> dict[str, Any]:
         properties["replyTo"] = {**_STRING, "description": "direct reply-to, or an allowed queue"}
     else:
         properties[OPERATION_HEADER] = {**_STRING, "format": "uuid"}
-    if kind.name.endswith(_ANSWERS):
+    if kind.name.endswith(("summary", "previewed")):
         properties[IMPLICIT_CASCADE_HEADER] = {"const": "deprecated"}
     return {"type": "object", "properties": properties}
 
 
 def _event(kind: MessageType) -> dict[str, Any]:
-    """Describe the CloudEvents 1.0 structured body around the data of one message type."""
-    attributes = {
-        "specversion": {"const": "1.0"},
-        "id": {**_STRING, "minLength": 1},
-        "source": {**_STRING, "minLength": 1} if _inbound(kind) else {"const": SOURCE},
+    """Describe the whole body of one message type: the envelope, narrowed, and its data."""
+    narrowed = {
         "type": {"const": kind.name},
-        "subject": {**_STRING, "description": "the workspace id"},
-        "time": {**_STRING, "format": "date-time"},
-        "datacontenttype": {"const": "application/json"},
         "dataschema": {"const": kind.dataschema},
-        "operationid": {**_STRING, "format": "uuid"},
-        "correlationid": _STRING,
-        "causationid": _STRING,
-        "traceparent": _STRING,
         "data": {"$ref": f"{kind.name}.schema.json"},
     }
-    required = ["specversion", "id", "source", "type", "data"]
-    return {"type": "object", "required": required, "properties": attributes}
+    if not _inbound(kind):
+        narrowed["source"] = {"const": SOURCE}
+    return {"type": "object", "allOf": [{"$ref": _ENVELOPE}], "properties": narrowed}
+
+
+def _envelope() -> dict[str, Any]:
+    """Describe CloudEvents 1.0 structured JSON as it is read and written here."""
+    return {
+        "$schema": _DIALECT,
+        "$id": "urn:workspace-lifecycle:schema:cloudevent:1",
+        "title": "cloudevent",
+        "description": "CloudEvents 1.0 in structured JSON. Extensions not named here are allowed.",
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {
+                **_SHORT,
+                "description": "with source: the same message, however often it comes",
+            },
+            "source": _SHORT,
+            "type": _SHORT,
+            "subject": {**_STRING, "description": "the workspace id"},
+            "time": {**_STRING, "format": "date-time"},
+            "datacontenttype": {**_STRING, "pattern": "^application/json(;.*)?$"},
+            "dataschema": {**_STRING, "description": "the $id of the schema of data"},
+            "operationid": {**_STRING, "format": "uuid"},
+            "correlationid": {**_SHORT, "description": "the command's"},
+            "causationid": {**_SHORT, "description": "the id of the message that caused this one"},
+            "traceparent": {**_SHORT, "description": "W3C Trace Context"},
+            "data": {"description": "see dataschema"},
+        },
+    }

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from consumer.cli import environment
+from consumer.cli.paper import paper
 from consumer.cli.tree import show_below
 from consumer.client import LifecycleClient, Watch, event_of
 from schemas.commands import PauseWorkspace, ResumeWorkspace
@@ -75,7 +76,7 @@ async def _send(kind: str, model: type[PauseWorkspace], options: dict[str, Any])
     members = {name: options[name] for name in model.model_fields if options.get(name) is not None}
     command = _valid(model, members)
     url = environment.url(options["amqp_url"], "LIFECYCLE_AMQP_URL")
-    out = Console(highlight=False, quiet=options["as_json"])
+    out = paper(quiet=options["as_json"])
     async with AsyncExitStack() as rooms:
         client = await rooms.enter_async_context(LifecycleClient(url, source=SOURCE))
         watch = await rooms.enter_async_context(client.watching()) if options["wait"] else None

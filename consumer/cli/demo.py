@@ -16,6 +16,7 @@ from rich.rule import Rule
 from consumer import app
 from consumer.cli import environment
 from consumer.cli.ask import show_answer
+from consumer.cli.paper import paper
 from consumer.cli.tree import load, show
 from consumer.client import LifecycleClient, Watch, event_of
 from consumer.devstack.lease import database, vhost
@@ -34,7 +35,7 @@ LEGACY = "legacy-gateway"
 @click.option("--keep", is_flag=True, help="Leave the stack up at the end and print its URLs.")
 def demo(keep: bool) -> None:
     """Play the incident of 2026-05-28 on a stack of its own, in under a minute."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = paper()
     console.print(Rule("2026-05-28: one workspace was named, five went down. Again, safely:"))
     with ExitStack() as rooms:
         stack = rooms.enter_context(embedded(lambda line: console.print(f"[dim]{line}[/]")))

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from consumer.cli import environment
+from consumer.cli.paper import paper
 from consumer.store.forest import Node, forest
 from consumer.store.pool import opened
 from schemas.events import Descendant
@@ -42,7 +43,7 @@ def tree(workspace_id: UUID | None, database_url: str | None, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps([asdict(node) for node in found], default=str))
         return
-    show(Console(highlight=False), found)
+    show(paper(), found)
     if len(found) == _MOST:
         click.echo(f"... cut at {_MOST} workspaces: name one to see its subtree", err=True)
 

@@ -1,5 +1,7 @@
 """The platform around the program: its table, the incident's organisation, and its machines."""
 
+import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -81,3 +83,7 @@ class Fleet:
             for reservation in found
             for one in reservation["Instances"]
         }
+
+
+if __name__ == "__main__":
+    asyncio.run(create_workspaces(os.environ["LIFECYCLE_DATABASE_URL"]))
