@@ -1,16 +1,24 @@
 """Servers once for the run; a vhost and a database of its own for every test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
+import aio_pika
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from consumer.broker.topology import declare
 from consumer.devstack.lease import database, vhost
 from consumer.devstack.platform import create_workspaces
 from consumer.devstack.stack import Stack, embedded
+from consumer.settings import Settings
 from consumer.store.migrate import migrate
 from consumer.store.pool import Database, opened
+from tests.support.caller import WireCaller
+from tests.support.forest import Forest
+from tests.support.program import running
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +85,45 @@ async def pool(database_url: str) -> AsyncIterator[Database]:
     """Open the program's pool."""
     async with opened(database_url, 10) as running:
         yield running
+
+
+@pytest.fixture
+def settings_of(amqp_url: str, database_url: str) -> Callable[..., Settings]:
+    """Give settings for this test's servers, with what the test says of them."""
+
+    def build(**fields: Any) -> Settings:
+        return Settings(
+            amqp_url=SecretStr(amqp_url),
+            database_url=SecretStr(fields.pop("database_url", database_url)),
+            **{"executor": "simulated", "simulated_delay": 0.0, **fields},
+        )
+
+    return build
+
+
+@pytest.fixture
+async def program(
+    settings_of: Callable[..., Settings], request: pytest.FixtureRequest
+) -> AsyncIterator[None]:
+    """Run the program; `@pytest.mark.settings(...)` says with which settings."""
+    marker = request.node.get_closest_marker("settings")
+    async with running(settings_of(**(marker.kwargs if marker else {}))):
+        yield
+
+
+@pytest.fixture
+async def caller(amqp_url: str) -> AsyncIterator[WireCaller]:
+    """Open a caller of the wire contract."""
+    await declare(amqp_url)
+    connection = await aio_pika.connect(amqp_url)
+    yield await WireCaller.on(connection)
+    await connection.close()
+
+
+@pytest.fixture
+async def forest(connection: "asyncpg.Connection[asyncpg.Record]") -> Forest:
+    """Give an empty forest."""
+    return Forest(connection)
 
 
 async def _prepare(url: str, statement: str) -> None:

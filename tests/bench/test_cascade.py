@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,30 +14,20 @@ import pytest
 
 from consumer.broker.topology import declare
 from tests.support.caller import WireCaller
+from tests.support.program import process
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 
 @asynccontextmanager
-async def program(amqp_url: str, database_url: str) -> AsyncIterator[psutil.Process]:
+async def started(amqp_url: str, database_url: str) -> AsyncIterator[psutil.Process]:
     """Run the real program as a process of its own; nobody carries the stops out."""
-    environment = {
-        **os.environ,
-        "LIFECYCLE_AMQP_URL": amqp_url,
-        "LIFECYCLE_DATABASE_URL": database_url,
-        "LIFECYCLE_EXECUTOR": "none",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "consumer", "run", env=environment, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr is not None
-    while b"program.started" not in await process.stderr.readline():
-        assert process.returncode is None
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        await process.communicate()
+    async with process(amqp_url, database_url, LIFECYCLE_EXECUTOR="none") as program:
+        await program.until("program.started")
+        reading = asyncio.create_task(program.ended())
+        yield psutil.Process(program.process.pid)
+        program.process.terminate()
+        await reading
 
 
 async def plant(connection: "asyncpg.Connection[asyncpg.Record]", count: int) -> UUID:
@@ -94,7 +82,7 @@ async def test_a_cascade_of_ten_thousand_beside_a_loop_of_awaited_publishes(
 ) -> None:
     """A cascade, database and all, takes less time than publishing its stops one by one."""
     await declare(amqp_url)
-    async with program(amqp_url, database_url), await aio_pika.connect(amqp_url) as broker:
+    async with started(amqp_url, database_url), await aio_pika.connect(amqp_url) as broker:
         caller = await WireCaller.on(broker, listen=False)
         await cascade(caller, connection, 100)
         ours = sorted([await cascade(caller, connection, 10_000) for _ in range(3)])[1]
@@ -111,12 +99,12 @@ async def test_memory_stays_flat_during_a_cascade_of_a_hundred_thousand(
     await declare(amqp_url)
     peaks = {}
     async with (
-        program(amqp_url, database_url) as process,
+        started(amqp_url, database_url) as program,
         await aio_pika.connect(amqp_url) as broker,
     ):
         caller = await WireCaller.on(broker, listen=False)
         for count in (10_000, 100_000):
-            watching = asyncio.create_task(peak(process))
+            watching = asyncio.create_task(peak(program))
             seconds = await cascade(caller, connection, count)
             watching.cancel()
             peaks[count] = await watching

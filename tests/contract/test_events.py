@@ -9,9 +9,9 @@ import pytest
 
 from consumer.observe import listening
 from consumer.settings import Settings
-from tests.contract.conftest import running
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
+from tests.support.program import running
 
 
 @pytest.mark.usefixtures("program")

@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from consumer.settings import Settings
-from tests.contract.conftest import running
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
+from tests.support.program import running
 
 
 @pytest.fixture(params=["database_url", "text_database_url"], ids=["enum", "text"])

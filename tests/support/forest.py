@@ -1,5 +1,6 @@
 """Planting trees in the platform's table, and looking at what became of them."""
 
+import asyncio
 from collections.abc import Mapping
 from uuid import UUID, uuid4
 
@@ -35,6 +36,12 @@ class Forest:
         """Give each workspace's status as it is now, by name."""
         rows = await self.connection.fetch("select name, status::text from workspaces")
         return {row["name"]: row["status"] for row in rows}
+
+    async def waited_for(self) -> None:
+        """Wait until somebody waits for a lock: only asking can tell."""
+        waits = "select exists (select from pg_locks where not granted)"
+        while not await self.connection.fetchval(waits):  # noqa: ASYNC110 (there is no event)
+            await asyncio.sleep(0.01)
 
     async def snapshot(self) -> list[tuple[object, ...]]:
         """Give every column of every row, to see that nothing was touched."""

@@ -1,0 +1,106 @@
+"""A reader between the socket and aiormq that keeps one bad message from ending the connection.
+
+pamqp 4.0 raises on a property or header name that is not UTF-8, on nesting without end, and on a
+timestamp beyond the year 9999 (one in nanoseconds is); aiormq 7.2 then drops the connection. The
+broker delivers the same message again and again, and whatever else is in hand is counted as failed
+with it, up to the delivery limit. So what cannot be read is made readable before it gets there:
+the frame keeps its length, the properties become none, and the `weight` says why.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from aio_pika import Connection
+from aio_pika.abc import ConnectionParameter
+from aiormq.abc import DeliveredMessage
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from pamqp.header import ContentHeader
+from yarl import URL
+
+_METHOD, _HEADER = b"\x01", b"\x02"
+_DELIVER = b"\x00\x3c\x00\x3c"
+_PROPERTIES = 12
+"""Where they begin in a content header: after class, weight (two bytes each) and body size."""
+_UNREADABLE = 0xFFFF
+"""A weight that marks properties that were left out; brokers always send 0."""
+
+
+def has_readable_properties(delivered: DeliveredMessage) -> bool:
+    """Tell whether a delivery still has the properties it was sent with."""
+    return delivered.header.weight != _UNREADABLE
+
+
+class TolerantConnection(Connection):
+    """A connection over a transport of the caller's choice."""
+
+    PARAMETERS = (
+        *Connection.PARAMETERS,
+        ConnectionParameter(name="transport_factory", parser=lambda given: given, is_kwarg=True),
+    )
+
+
+class TolerantTransport(TransportFactory):
+    """Opens TCP or TLS as aiormq does, and reads through a `TolerantReader`."""
+
+    async def create(
+        self, url: URL, **kwargs: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect."""
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, writer = await factory.create(url, **kwargs)
+        return cast("asyncio.StreamReader", TolerantReader(reader)), writer
+
+
+class TolerantReader:
+    """Reads frames the way aiormq asks for them: one byte, six bytes, then the rest."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._part = 0
+        self._kind = b""
+
+    def at_eof(self) -> bool:
+        """Tell whether the broker has ended."""
+        return self._reader.at_eof()
+
+    async def read(self, count: int = -1) -> bytes:
+        """Read what there is."""
+        return await self._reader.read(count)
+
+    async def readexactly(self, count: int) -> bytes:
+        """Read one part of a frame; of the last one, mend what could not be read otherwise."""
+        data = await self._reader.readexactly(count)
+        part, self._part = self._part, (self._part + 1) % 3
+        if part == 0:
+            self._kind = data
+        elif part == 2:  # noqa: PLR2004 - the third part: content, and the byte that ends the frame
+            if self._kind == _HEADER:
+                return _mended_header(data)
+            if self._kind == _METHOD and data.startswith(_DELIVER):
+                return _mended_delivery(data)
+        return data
+
+
+def _mended_header(data: bytes) -> bytes:
+    try:
+        ContentHeader().unmarshal(data[:-1])
+    except Exception:  # noqa: BLE001 - whatever it raises here would end the connection there
+        weight = _UNREADABLE.to_bytes(2, "big")
+        nothing = bytes(len(data) - _PROPERTIES - 1)
+        return data[:2] + weight + data[4:_PROPERTIES] + nothing + data[-1:]
+    return data
+
+
+def _mended_delivery(data: bytes) -> bytes:
+    """Make the routing key ASCII where it is not UTF-8: with CC anybody can send such a one."""
+    key = len(data) - 1
+    at = len(_DELIVER)
+    at += 1 + data[at]  # the consumer tag
+    at += 9  # delivery tag, redelivered
+    at += 1 + data[at]  # the exchange
+    at += 1  # the key's length
+    try:
+        data[at:key].decode()
+    except UnicodeDecodeError:
+        return data[:at] + data[at:key].decode("ascii", "replace").replace("\ufffd", "?").encode() + data[key:]
+    return data
