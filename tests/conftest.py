@@ -42,6 +42,13 @@ def empty_database_url(stack: Stack) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def platform_database_url(empty_database_url: str) -> str:
+    """Lease a database with the platform's table that was never migrated."""
+    asyncio.run(create_workspaces(empty_database_url))
+    return empty_database_url
+
+
 @pytest.fixture(scope="session")
 def enum_template(stack: Stack) -> Iterator[str]:
     """Make a migrated database whose status is an enum, to be copied."""

@@ -1,0 +1,66 @@
+"""`run` refuses what it cannot run on, in one line that says what to do."""
+
+import aio_pika
+
+from schemas.topology import QUEUES
+from tests.cli.conftest import Cli
+
+
+async def test_missing_settings_are_named(cli: Cli) -> None:
+    """Each missing variable is named."""
+    ran = await cli("run", LIFECYCLE_AMQP_URL=None, LIFECYCLE_DATABASE_URL=None)
+    assert ran.code == 2
+    assert "LIFECYCLE_AMQP_URL: not set" in ran.err
+    assert "LIFECYCLE_DATABASE_URL: not set" in ran.err
+
+
+async def test_a_wrong_setting_is_named_without_its_value(cli: Cli) -> None:
+    """A value that cannot be read is not repeated: it may be a secret in the wrong place."""
+    ran = await cli("run", LIFECYCLE_MAX_BODY="s3cret")
+    assert ran.code == 2
+    assert "LIFECYCLE_MAX_BODY" in ran.err
+    assert "s3cret" not in ran.err
+
+
+async def test_an_unmigrated_database_is_refused(cli: Cli, platform_database_url: str) -> None:
+    """The refusal names the command that mends it."""
+    ran = await cli("run", LIFECYCLE_DATABASE_URL=platform_database_url)
+    assert ran.code == 1
+    assert "run `workspace-lifecycle migrate`" in ran.err.splitlines()[-1]
+
+
+async def test_a_database_without_the_platforms_table_is_refused(
+    cli: Cli, empty_database_url: str
+) -> None:
+    """A database that is not the platform's is named as such."""
+    ran = await cli("run", LIFECYCLE_DATABASE_URL=empty_database_url)
+    assert ran.code == 1
+    assert "no table workspaces" in ran.err
+
+
+async def test_a_topology_mismatch_is_refused(cli: Cli, amqp_url: str) -> None:
+    """The queue and the argument are named."""
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        (queue,) = (one for one in QUEUES if one.name == "lifecycle.results")
+        arguments = {**queue.arguments, "x-delivery-limit": 7}
+        await channel.declare_queue(queue.name, durable=True, arguments=arguments)
+        ran = await cli("run")
+    assert ran.code == 1
+    assert "'lifecycle.results'" in ran.err
+    assert "x-delivery-limit = 7" in ran.err
+
+
+async def test_a_wrong_password_is_refused_and_never_printed(cli: Cli, amqp_url: str) -> None:
+    """Who is refused by the broker learns it at once; the password stays unsaid."""
+    host = amqp_url.partition("@")[2]
+    ran = await cli("run", LIFECYCLE_AMQP_URL=f"amqp://guest:hunter2@{host}")
+    assert ran.code == 1
+    assert "hunter2" not in ran.err + ran.out
+
+
+async def test_an_unknown_role_is_named(cli: Cli) -> None:
+    """--roles names the roles there are."""
+    ran = await cli("run", "--roles", "commands,nonsense")
+    assert ran.code == 2
+    assert "commands, relay, settlement, executor" in ran.err

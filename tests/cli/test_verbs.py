@@ -1,0 +1,62 @@
+"""`migrate`, `tree`, `schemas`, and the command itself."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Cli
+from tests.support.forest import Forest
+
+
+async def test_migrate_applies_once(cli: Cli, platform_database_url: str) -> None:
+    """Migrating twice is harmless, and says so."""
+    first = await cli("migrate", "--database-url", platform_database_url)
+    second = await cli("migrate", "--database-url", platform_database_url)
+    assert (first.code, first.out) == (0, "applied 0001_initial.sql\n")
+    assert (second.code, second.out) == (0, "nothing to apply: the database is up to date\n")
+
+
+async def test_migrate_needs_the_platforms_table(cli: Cli, empty_database_url: str) -> None:
+    """Migrating somebody else's database is refused."""
+    ran = await cli("migrate", "--database-url", empty_database_url)
+    assert ran.code == 1
+    assert "LIFECYCLE_DATABASE_URL" in ran.err
+
+
+async def test_tree_shows_the_forest_or_a_subtree(cli: Cli, forest: Forest) -> None:
+    """Every workspace with its status; ids whole, and no colours where nobody looks."""
+    await forest.plant("one", "one/child:paused", "two")
+    whole, part = await cli("tree"), await cli("tree", forest.ids["child"])
+    assert f"└── child  paused  {forest.ids['child']}" in whole.out
+    assert "two" in whole.out
+    assert part.out == f"child  paused  {forest.ids['child']}\n"
+    assert "\x1b" not in whole.out
+
+
+async def test_tree_as_json(cli: Cli, forest: Forest) -> None:
+    """One array, parents before children."""
+    await forest.plant("one", "one/child")
+    found = json.loads((await cli("tree", "--json")).out)
+    assert [(node["name"], node["depth"]) for node in found] == [("one", 0), ("child", 1)]
+
+
+async def test_tree_of_nobody(cli: Cli) -> None:
+    """An unknown id is an error that names it."""
+    ran = await cli("tree", "00000000-0000-4000-8000-000000000000")
+    assert ran.code == 1
+    assert "00000000-0000-4000-8000-000000000000" in ran.err
+
+
+async def test_schemas_writes_and_finds_stale_files(cli: Cli, tmp_path: Path) -> None:
+    """What was written is not stale; what was changed is, by name."""
+    assert (await cli("schemas", "--out", tmp_path)).code == 0
+    assert (await cli("schemas", "--out", tmp_path, "--check")).code == 0
+    (tmp_path / "asyncapi.json").write_text("{}")
+    ran = await cli("schemas", "--out", tmp_path, "--check")
+    assert (ran.code, ran.out) == (1, "stale: asyncapi.json\n")
+
+
+async def test_help_lists_the_verbs(cli: Cli) -> None:
+    """Each verb says in a line what it does."""
+    ran = await cli("--help")
+    for verb in ("demo", "migrate", "pause", "resume", "run", "schemas", "tree"):
+        assert f"\n  {verb} " in ran.out
