@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 from annotated_types import Gt, MaxLen
-from pydantic import ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from schemas.strict import Counter, Id, Strict, Text, Time
+from schemas.strict import Counter, Id, Strict, Text, Time, plain_text
 
 
 def _absent(value: object) -> bool:
@@ -46,10 +46,10 @@ class PauseWorkspace(Strict):
         exclude_if=_absent,
         description="RFC 3339; a command still waiting after it is refused with 412",
     )
-    reason: Annotated[Text, MaxLen(1000)] | None = Field(
+    reason: Annotated[str, MaxLen(1000), AfterValidator(plain_text)] | None = Field(
         None, exclude_if=_absent, description="for the audit trail"
     )
-    requested_by: Annotated[Text, MaxLen(200)] | None = Field(
+    requested_by: Annotated[str, MaxLen(200), AfterValidator(plain_text)] | None = Field(
         None, exclude_if=_absent, description="for the audit trail"
     )
 
@@ -80,7 +80,7 @@ class StopWorkspace(Strict):
     operation_id: Id
     workspace_id: Id
     name: str
-    instance_id: str | None = Field(description="null for a workspace without a machine")
+    instance_id: Text | None = Field(description="null for a workspace without a machine")
     runtime: str | None = Field(description="'external' has no machine to stop")
     previous_status: str = Field(description="what it was when the operation changed it")
     generation: Counter = Field(
