@@ -22,15 +22,18 @@ KINDS = pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
 
 @cache
 def generated(name: str) -> dict[str, Any]:
+    """Give one generated document, parsed."""
     document: dict[str, Any] = json.loads(documents()[name])
     return document
 
 
 def validator(kind: MessageType) -> Draft202012Validator:
+    """Validate by the published schema of one type."""
     return Draft202012Validator(generated(f"{kind.name}.schema.json"))
 
 
 def dumped(kind: MessageType) -> dict[str, Any]:
+    """Give a sample as its model writes it."""
     text = json.dumps(SAMPLES[kind.name])
     data: dict[str, Any] = json.loads(kind.adapter.validate_json(text).model_dump_json())
     return data

@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,8 @@ from tests.unit.samples import WORKSPACE
 
 
 class Record(Strict):
+    """One member of each kind."""
+
     id: Id | None = None
     at: Time | None = None
     text: Text | None = None
@@ -21,6 +24,7 @@ class Record(Strict):
 
 
 def read(**members: Any) -> Record:
+    """Read JSON with these members."""
     return Record.model_validate_json(json.dumps(members))
 
 
@@ -156,7 +160,7 @@ def test_a_model_cannot_be_changed() -> None:
     """What was read stays as it was read."""
     record = read(count=1)
     with pytest.raises(ValidationError):
-        record.count = 2
+        record.count = 2  # type: ignore[misc]  # the mistake under test
 
 
 @pytest.mark.parametrize(
@@ -219,7 +223,5 @@ def test_canonical_json_does_not_depend_on_the_spelling(value: Any) -> None:
 @given(some.binary(max_size=64))
 def test_no_bytes_raise_anything_but_value_error(body: bytes) -> None:
     """Whatever arrives, the answer is a value or a ValueError."""
-    try:
-        parse_json(body)
-    except ValueError as error:
-        assert str(error)
+    with suppress(ValueError):
+        canonical_json(parse_json(body))
