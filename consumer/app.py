@@ -111,7 +111,8 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     if "settlement" in roles:
         services.extend(_settlement(settings, database, amqp))
     if "executor" in roles and settings.executor != "none":
-        worker = Worker(_executor(settings), partial(_fence, database), publisher.publish)
+        fence = partial(_fence, database)
+        worker = Worker(_executor(settings), fence, publisher.publish, settings.max_body)
         services.append(Consumer(amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH))
     if "commands" in roles:
         lifecycle = Lifecycle(

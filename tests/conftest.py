@@ -100,7 +100,7 @@ def settings_of(amqp_url: str, database_url: str) -> Callable[..., Settings]:
 
     def build(**fields: Any) -> Settings:
         return Settings(
-            amqp_url=SecretStr(amqp_url),
+            amqp_url=SecretStr(fields.pop("amqp_url", amqp_url)),
             database_url=SecretStr(fields.pop("database_url", database_url)),
             **{"executor": "simulated", "simulated_delay": 0.0, **fields},
         )

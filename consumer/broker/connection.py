@@ -11,7 +11,6 @@ from random import SystemRandom
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from aiormq.exceptions import (
@@ -24,6 +23,7 @@ from aiormq.exceptions import (
 from yarl import URL
 
 from consumer import observe
+from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError
 
 T = TypeVar("T")
@@ -170,9 +170,12 @@ async def open_link(url: str, name: str) -> Link:
     """
     with translating(f"connect to RabbitMQ at {redacted(url)}"):
         async with asyncio.timeout(TIMEOUT):
-            connection = await aio_pika.connect(
-                _with_heartbeat(url), client_properties={"connection_name": name}
+            connection = TolerantConnection(
+                _with_heartbeat(url),
+                client_properties={"connection_name": name},
+                transport_factory=TolerantTransport(),
             )
+            await connection.connect()
     return Link(connection)
 
 

@@ -11,6 +11,7 @@ from consumer.broker.connection import TIMEOUT, Backoff, Link, cancelled, keep, 
 from consumer.broker.parking import Parking, UnparkableError, reason
 from consumer.broker.topology import declare_on
 from consumer.broker.translate import inbound
+from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError, UnreadableError
 
 Handle = Callable[[Inbound], Awaitable[None]]
@@ -129,7 +130,7 @@ class Consumer:
                 observe.say("delivery.unsettled", why=str(error))
 
     async def _attempt(self, session: _Session, held: DeliveredMessage, message: Inbound) -> None:
-        failure = await self._handled(session, message)
+        failure = _unreadable(held) or await self._handled(session, message)
         if failure is None:
             await session.ack(held)
         elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
@@ -161,6 +162,15 @@ class Consumer:
         else:
             await session.ack(held)
         observe.say("delivery.parked", why=reason(failure))
+
+
+def _unreadable(held: DeliveredMessage) -> UnreadableError | None:
+    """Tell properties that were left out by the transport from those that were not sent."""
+    if has_readable_properties(held):
+        return None
+    return UnreadableError(
+        "its AMQP properties cannot be read: text that is not UTF-8, or a time not in seconds"
+    )
 
 
 async def _insist(session: _Session, call: Callable[[], Awaitable[object]]) -> None:

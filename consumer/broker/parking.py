@@ -18,7 +18,8 @@ from schemas.catalog import DEAD_LETTER
 from schemas.strict import rfc3339
 
 LONGEST_REASON = 2000
-_LEFT_OUT = frozenset({DELIVERY_COUNT, "CC", "BCC"})
+_LEFT_OUT = frozenset({DELIVERY_COUNT, "x-acquired-count", "CC", "BCC"})
+"""The broker's own counts, of which 4.3 has two, and what would make copies."""
 
 
 class UnparkableError(Exception):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from consumer import observe
-from consumer.broker.connection import Link, keep
+from consumer.broker.connection import Link, keep, pause
 from consumer.broker.outlet import Outlet, Receipt, open_outlet, open_side_outlet
 from consumer.broker.topology import declare_on
 from consumer.message import Outbound, UnavailableError
@@ -77,6 +77,8 @@ class Publisher:
     async def _publish(self, batch: Sequence[Outbound]) -> list[Receipt]:
         link, events = await self._connected()
         replies = [message.exchange == DEFAULT_EXCHANGE for message in batch]
+        if not any(replies):
+            return await events.send(batch)
         told, answered = await asyncio.gather(
             events.send(_picked(batch, replies, wanted=False)),
             self._reply(link, _picked(batch, replies, wanted=True)),
@@ -85,11 +87,8 @@ class Publisher:
         return [next(ways[is_reply]) for is_reply in replies]
 
     async def _connected(self) -> tuple[Link, Outlet]:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+        if not self._changed.is_set():
+            await pause(PATIENCE, self._changed)
         if self._link is None or self._events is None:
             raise UnavailableError(
                 "the publisher has ended" if self._ended else "no connection to RabbitMQ now"
@@ -97,8 +96,6 @@ class Publisher:
         return self._link, self._events
 
     async def _reply(self, link: Link, messages: Sequence[Outbound]) -> list[Receipt]:
-        if not messages:
-            return []
         try:
             async with self._opening:
                 if self._replies is None or not self._replies.open:

@@ -102,5 +102,6 @@ def _mended_delivery(data: bytes) -> bytes:
     try:
         data[at:key].decode()
     except UnicodeDecodeError:
-        return data[:at] + data[at:key].decode("ascii", "replace").replace("\ufffd", "?").encode() + data[key:]
+        ascii_key = bytes(byte if byte < 0x80 else ord("?") for byte in data[at:key])  # noqa: PLR2004
+        return data[:at] + ascii_key + data[key:]
     return data

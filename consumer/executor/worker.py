@@ -31,13 +31,16 @@ class Worker:
     """The stage between the queue of executor commands and an executor.
 
     `fence(workspace_id, generation)` tells whether a generation is still the newest; `publish`
-    gives one receipt a message.
+    gives one receipt a message. Commands over `max_body` bytes are not parsed.
     """
 
-    def __init__(self, executor: Executor, fence: Fence, publish: Publish) -> None:
+    def __init__(
+        self, executor: Executor, fence: Fence, publish: Publish, max_body: int = 65_536
+    ) -> None:
         self._executor = executor
         self._fence = fence
         self._publish = publish
+        self._max_body = max_body
 
     async def handle(self, inbound: Inbound) -> None:
         """Carry one command out. When this returns, its result is with the broker.
@@ -47,18 +50,22 @@ class Worker:
             UnavailableError: the result could not be published; the command may come again.
 
         """
+        if len(inbound.body) > self._max_body:
+            raise UnreadableError(f"unreadable command: more than {self._max_body} bytes")
         attributes, order = _read(inbound)
         with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
-            result = await self._carry_out(order)
+            result = await self._carry_out(order, first=inbound.deliveries == 0)
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
             await self._answer(_result(attributes, order, result))
             _tell(order, result)
 
-    async def _carry_out(self, order: Order) -> Result:
+    async def _carry_out(self, order: Order, *, first: bool) -> Result:
         if not await self._fence(order.workspace_id, order.generation):
             return _SUPERSEDED
+        if datetime.now(UTC) >= order.deadline and not first:
+            return Unknown("its deadline passed, and an earlier delivery may have been carried out")
         if datetime.now(UTC) >= order.deadline:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)
         return await self._executor.carry_out(order)

@@ -1,6 +1,7 @@
 """Connections: opened once, refused clearly, lost loudly, and never with a password in a text."""
 
 import asyncio
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -59,7 +60,9 @@ async def test_nobody_there_is_unavailable() -> None:
 
 async def test_a_wrong_password_is_refused_without_repeating_it(amqp_url: str) -> None:
     """A broker that refuses the password is told from one that is away."""
-    wrong = amqp_url.replace("//guest:guest@", "//guest:wrong-secret@")
+    parts = urlsplit(amqp_url)
+    place = f"{parts.username}:wrong-secret@{parts.hostname}:{parts.port}"
+    wrong = urlunsplit(parts._replace(netloc=place))
     with pytest.raises(RefusedError) as caught:
         await open_link(wrong, "test")
     assert "wrong-secret" not in f"{caught.value!r} {caught.value.__cause__!r}"

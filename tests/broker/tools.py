@@ -62,6 +62,11 @@ class Bystander:
                 return message
         raise AssertionError(f"{queue} ended")
 
+    async def emptied(self, queue: str) -> bool:
+        """Tell whether a message put in now is the first to come out: nothing came back."""
+        await self.channel.default_exchange.publish(aio_pika.Message(b"the end"), queue)
+        return (await self.take(queue)).body == b"the end"
+
     async def count(self, queue: str) -> int:
         """Count what is ready in a queue."""
         declared = await self.channel.declare_queue(queue, passive=True)

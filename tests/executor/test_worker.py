@@ -1,5 +1,6 @@
 """Worker: reads, fences, has carried out, publishes confirmed; what it does not promise to do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid5
 
@@ -7,7 +8,7 @@ import pytest
 
 from consumer.executor.port import Done, Failed, Unknown
 from consumer.executor.worker import Worker
-from consumer.message import UnavailableError
+from consumer.message import UnavailableError, UnreadableError
 from tests.executor.conftest import Facts
 from tests.executor.desk import OPERATION, TRACE, WORKSPACE, Desk, Receipt, command
 
@@ -141,3 +142,18 @@ async def test_a_fence_that_cannot_be_asked_stops_everything() -> None:
         await Worker(desk.executor, away, desk._publish).handle(command())
     assert desk.executor.orders == []
     assert desk.published == []
+
+
+async def test_past_its_deadline_a_redelivered_command_claims_nothing() -> None:
+    """An earlier delivery may have been carried out: where the outcome is unknown, say so."""
+    desk = Desk()
+    await desk.worker.handle(replace(command(seconds=-1), deliveries=1))
+    assert desk.published == []
+    assert desk.executor.orders == []
+
+
+async def test_a_command_over_the_limit_is_not_parsed() -> None:
+    """A body that no command of ours has is parked unread."""
+    desk = Desk()
+    with pytest.raises(UnreadableError, match="65536 bytes"):
+        await desk.worker.handle(replace(command(), body=b" " * 65_537))

@@ -110,6 +110,15 @@ class WireCaller:
             await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), PATIENCE)
         return found()
 
+    async def heard_of(self, commands: set[str]) -> None:
+        """Wait until something caused by each of these commands was heard."""
+
+        def all_of_them() -> bool:
+            return commands <= {one.event.get("causationid") for one in self.heard}
+
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(all_of_them), 3 * PATIENCE)
+
     def of(self, operation_id: str) -> list[str]:
         """List the types of all that was heard about an operation, in order."""
         return [one.type for one in self.heard if one.data.get("operation_id") == operation_id]
