@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -35,10 +36,12 @@ class Gather(Generic[_In, _Out]):
         future: asyncio.Future[_Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._run(), name="gather")
+            # In a context of its own: what one caller has bound is not said of the others.
+            self._worker = asyncio.create_task(self._run(), name="gather", context=Context())
         return await future
 
     async def _run(self) -> None:
+        batch: list[tuple[_In, asyncio.Future[_Out]]] = []
         try:
             while self._waiting:
                 batch = [
@@ -47,10 +50,15 @@ class Gather(Generic[_In, _Out]):
                 await self._do(batch)
         finally:
             self._worker = None
+            # Where `work` was cancelled, so are its callers: nobody waits for what will not come.
+            for _, future in (*batch, *self._waiting):
+                future.cancel()
+            self._waiting.clear()
 
     async def _do(self, batch: Sequence[tuple[_In, asyncio.Future[_Out]]]) -> None:
         try:
             results = await self._work([item for item, _ in batch])
+            answers = list(zip(batch, results, strict=True))
         except Exception as error:  # noqa: BLE001 (it is raised in the callers)
             if len(batch) > 1 and not isinstance(error, UnavailableError):
                 for one in batch:
@@ -60,7 +68,7 @@ class Gather(Generic[_In, _Out]):
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future), result in answers:
             if not future.done():
                 future.set_result(result)
 

@@ -37,9 +37,10 @@ def main(folder: str, ending: str, user: str, *command: str) -> int:
         group=None if user == "-" else _group_of(user),
         extra_groups=None if user == "-" else [],
     )
-    select.select([sys.stdin, os.pidfd_open(server.pid)], [], [])
+    ended, _, _ = select.select([sys.stdin, os.pidfd_open(server.pid)], [], [])
     _end(server, signal.Signals[ending])
-    if folder != "-":
+    # A server that ended by itself leaves its log to the parent, who wants to know why.
+    if folder != "-" and sys.stdin in ended:
         shutil.rmtree(Path(folder), ignore_errors=True)
     return server.returncode
 

@@ -33,7 +33,7 @@ def private_postgres() -> Iterator[str]:
         options = [word for setting in _FAST for word in ("-c", setting)]
         server = start(
             [programs / "postgres", "-D", folder / "data", "-h", HOST, "-p", str(port),
-             "-k", folder, *options],
+             "-k", "", *options],
             log=folder / "log", folder=folder, ending="QUIT", user=user,
         )  # fmt: skip
         try:

@@ -1,0 +1,43 @@
+"""docker-compose.yml: healthy one after the other, nothing open to the world, no secret."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+
+
+@pytest.fixture
+def services() -> dict[str, Any]:
+    """Read the services."""
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return found
+
+
+def test_everything_that_stays_has_a_health_check(services: dict[str, Any]) -> None:
+    """Who waits for a service waits until it is healthy."""
+    assert set(services) == {"rabbitmq", "postgres", "moto", "migrate", "lifecycle"}
+    assert [name for name, one in services.items() if "healthcheck" not in one] == ["migrate"]
+    waits = {name: one["condition"] for name, one in services["lifecycle"]["depends_on"].items()}
+    assert waits == {
+        "rabbitmq": "service_healthy",
+        "postgres": "service_healthy",
+        "moto": "service_healthy",
+        "migrate": "service_completed_successfully",
+    }
+
+
+def test_nothing_listens_beyond_the_loopback_interface(services: dict[str, Any]) -> None:
+    """A playground without passwords is nobody else's."""
+    ports = [port for one in services.values() for port in one.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    """No password, and no URL with one."""
+    text = COMPOSE.read_text()
+    assert "PASSWORD" not in text
+    assert "@" not in text.replace("postgresql://postgres@postgres/", "")

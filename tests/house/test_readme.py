@@ -1,0 +1,73 @@
+"""README: its Python runs, its commands exist, its settings are the program's."""
+
+import re
+import subprocess
+import textwrap
+from pathlib import Path
+from uuid import UUID
+
+import click
+import pytest
+
+from consumer.cli.main import cli
+from consumer.settings import Settings
+from tests.support.forest import Forest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Give the code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.usefixtures("program")
+async def test_the_python_recipe_runs(
+    forest: Forest, amqp_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe for callers is refused, reads the list, and pauses exactly that."""
+    top = await forest.plant("top", "top/a")
+    (recipe,) = blocks("python")
+    source = f"async def recipe(amqp_url, workspace_id):\n{textwrap.indent(recipe, '    ')}"
+    names: dict[str, object] = {}
+    exec(compile(source, "README.md", "exec"), names)
+    recipe_function = names["recipe"]
+    assert callable(recipe_function)
+    await recipe_function(amqp_url, UUID(str(top)))
+    assert capsys.readouterr().out == "2\n"
+
+
+def test_every_command_exists_with_its_options() -> None:
+    """Each `workspace-lifecycle VERB --option` of a block is one the program has."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    for line in lines:
+        words = line.partition("#")[0].split()
+        if not words or words[0] != "workspace-lifecycle":
+            continue
+        command = cli.commands[words[1]]
+        known = {
+            flag for option in command.params for flag in (*option.opts, *option.secondary_opts)
+        }
+        assert {word for word in words if word.startswith("--")} <= known
+        assert isinstance(command, click.Command)
+
+
+def test_every_make_target_exists() -> None:
+    """`make TARGET` of a block is one the Makefile has."""
+    for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE):
+        command = ["make", "--dry-run", target]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_settings_table_is_the_programs() -> None:
+    """Every setting stands in the table, and nothing else does."""
+    written = set(re.findall(r"`LIFECYCLE_(\w+)`", README.partition("## Run it")[2]))
+    assert written == {name.upper() for name in Settings.model_fields}
+
+
+def test_readme_fits_and_comes_to_the_point() -> None:
+    """Under 150 lines, and the first code before line 25."""
+    lines = README.splitlines()
+    assert len(lines) < 150
+    assert next(i for i, line in enumerate(lines) if line.startswith("```")) < 25
