@@ -20,13 +20,14 @@ async def supervise(services: Sequence[Service], stop: asyncio.Event) -> None:
     """Start services in order, each when the one before is ready; stop them in reverse order.
 
     A service that raises or returns before `stop` is set stops the others, and what it raised is
-    raised here after they have ended.
+    raised here after they have ended; what others raise after it is noted on it.
     """
     running: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+    failures: list[Exception] = []
     told = asyncio.create_task(stop.wait())
     try:
         for service in services:
-            if not await _start(service, running, told):
+            if not await _start(service, running, told, failures):
                 break
         await asyncio.wait(
             [told, *(task for task, _ in running)], return_when=asyncio.FIRST_COMPLETED
@@ -34,6 +35,10 @@ async def supervise(services: Sequence[Service], stop: asyncio.Event) -> None:
     finally:
         told.cancel()
         await _stop(running)
+    if failures:
+        for later in failures[1:]:
+            failures[0].add_note(f"then, while stopping: {later!r}")
+        raise failures[0]
     for task, _ in running:
         task.result()
 
@@ -42,9 +47,11 @@ async def _start(
     service: Service,
     running: list[tuple[asyncio.Task[None], asyncio.Event]],
     told: asyncio.Task[bool],
+    failures: list[Exception],
 ) -> bool:
     ready, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(service.run(ready.set, stop), name=type(service).__name__)
+    run = _run(service, ready.set, stop, failures)
+    task = asyncio.create_task(run, name=type(service).__name__)
     running.append((task, stop))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait(
@@ -52,6 +59,16 @@ async def _start(
     )
     waiting.cancel()
     return ready.is_set() and not told.done()
+
+
+async def _run(
+    service: Service, ready: Callable[[], None], stop: asyncio.Event, failures: list[Exception]
+) -> None:
+    """Keep what a service raises in the order in which services fall: the first is the reason."""
+    try:
+        await service.run(ready, stop)
+    except Exception as error:  # noqa: BLE001 (it is raised by supervise)
+        failures.append(error)
 
 
 async def _stop(running: Sequence[tuple[asyncio.Task[None], asyncio.Event]]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -14,6 +14,7 @@ def _words(value: object) -> object:
     return value
 
 
+_YEAR = 31_536_000
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     max_cascade: Annotated[int, Gt(0)] | None = Field(
         None, description="most workspaces one command may change; no cap where it is not set"
     )
-    max_listed: Annotated[int, Ge(0)] = Field(
+    max_listed: Annotated[int, Ge(0), Le(1_000_000)] = Field(
         10_000, description="where lists in events are cut; the count beside them is whole"
     )
     max_body: Annotated[int, Gt(0)] = Field(
@@ -45,25 +46,25 @@ class Settings(BaseSettings):
         ("amq.gen-*",), description="reply queues that are answered, beside direct reply-to"
     )
     allow_apps: Words = Field(("*",), description="app_ids that may send commands; others get 403")
-    settle_timeout: Annotated[float, Gt(0)] = Field(
+    settle_timeout: Annotated[float, Gt(0), Le(_YEAR)] = Field(
         900.0, description="seconds until an outcome that did not come counts as timed out"
     )
     executor: Literal["ec2", "simulated", "none"] = Field(
         "ec2", description="who carries stops and starts out; none: somebody else's program"
     )
-    simulated_delay: Annotated[float, Ge(0)] = Field(
+    simulated_delay: Annotated[float, Ge(0), Le(_YEAR)] = Field(
         0.2, description="seconds a simulated stop or start takes"
     )
-    simulated_failures: Annotated[float, Ge(0)] = Field(
+    simulated_failures: Annotated[float, Ge(0), Le(1)] = Field(
         0.0, description="share of simulated stops and starts that fail, 0 to 1"
     )
-    prefetch: Annotated[int, Gt(0)] = Field(
+    prefetch: Annotated[int, Gt(0), Le(65_535)] = Field(
         64, description="commands in hand at once in one process"
     )
     database_connections: Annotated[int, Gt(1)] = Field(
         10, description="connections of one process to PostgreSQL, beside two that listen"
     )
-    listen: str | None = Field(
+    listen: Annotated[str, Field(pattern=r"^.*:\d{1,5}$")] | None = Field(
         None, description="host:port of health; not served where it is not set"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

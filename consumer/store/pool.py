@@ -54,7 +54,10 @@ class Database:
         """
         for tried in range(_TRIES):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
+                async with (
+                    self._pool.acquire() as connection,
+                    connection.transaction(isolation="read_committed"),
+                ):
                     return await work(connection)
             except (StaleError, *_AGAIN) as error:
                 say("transaction.retried", why=text_of(error), tried=tried + 1)

@@ -8,9 +8,7 @@ from tests.support.caller import Heard, WireCaller
 from tests.support.forest import Forest
 
 ABSENT: dict[str, Any] = {}
-FLAGS = pytest.mark.parametrize(
-    "flag", [ABSENT, {"cascade": False}, {"cascade": True}], ids=["absent", "false", "true"]
-)
+FLAGS: list[dict[str, Any]] = [ABSENT, {"cascade": False}, {"cascade": True}]
 ACTIONS = pytest.mark.parametrize(
     ("action", "on", "off"), [("pause", "online", "paused"), ("resume", "paused", "online")]
 )
@@ -27,114 +25,84 @@ def outcome(heard: Heard) -> tuple[str, int, str | None, int | None]:
     return heard.type.rpartition(".")[2], heard.data["status"], heard.data.get("code"), count
 
 
-@FLAGS
 @ACTIONS
 @pytest.mark.usefixtures("program")
 class TestWhateverTheFlag:
     """Rows in which all three columns say the same."""
 
     async def test_no_such_workspace(
-        self, caller: WireCaller, action: str, on: str, off: str, flag: dict[str, Any]
+        self, caller: WireCaller, action: str, on: str, off: str
     ) -> None:
         """A workspace that is not there is 404."""
-        answer = await ask(caller, action, "00000000-0000-4000-8000-000000000000", **flag)
-        assert outcome(answer) == ("rejected", 404, "workspace_not_found", None), (on, off)
+        for flag in FLAGS:
+            answer = await ask(caller, action, "00000000-0000-4000-8000-000000000000", **flag)
+            assert outcome(answer) == ("rejected", 404, "workspace_not_found", None), (on, off)
 
     async def test_removed(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """A removed workspace is 404, whatever is below it."""
-        gone = await forest.plant("gone:removed", f"gone/child:{on}", f"gone/other:{off}")
-        assert outcome(await ask(caller, action, gone, **flag))[:3] == (
-            "rejected",
-            404,
-            "workspace_not_found",
-        )
+        for flag in FLAGS:
+            gone = await forest.plant("gone:removed", f"gone/child:{on}", f"gone/other:{off}")
+            assert outcome(await ask(caller, action, gone, **flag))[:3] == (
+                "rejected",
+                404,
+                "workspace_not_found",
+            )
 
     async def test_no_affected_descendants(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """A workspace with nothing below it that would change is done, count 1."""
-        top = await forest.plant(f"top:{on}", f"top/same:{off}", "top/gone:removed")
-        assert outcome(await ask(caller, action, top, **flag)) == ("summary", 200, None, 1)
+        for flag in FLAGS:
+            top = await forest.plant(f"top:{on}", f"top/same:{off}", "top/gone:removed")
+            assert outcome(await ask(caller, action, top, **flag)) == ("summary", 200, None, 1)
 
     async def test_already_there(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """What is there already is done, count 0, and settles at once."""
-        top = await forest.plant(f"top:{off}", f"top/same:{off}")
-        answer = await ask(caller, action, top, **flag)
-        assert outcome(answer) == ("summary", 200, None, 0), on
-        settled = await caller.hear(
-            f"workspace.{action}.settled", operation_id=answer.data["operation_id"]
-        )
-        assert settled[0].data["target_count"] == 0
+        for flag in FLAGS:
+            top = await forest.plant(f"top:{off}", f"top/same:{off}")
+            answer = await ask(caller, action, top, **flag)
+            assert outcome(answer) == ("summary", 200, None, 0), on
+            settled = await caller.hear(
+                f"workspace.{action}.settled", operation_id=answer.data["operation_id"]
+            )
+            assert settled[0].data["target_count"] == 0
 
     async def test_if_match_that_does_not(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """An etag of another set is 412, with the new list and etag, and changes nothing."""
-        top = await forest.plant(f"top:{on}", f"top/below:{on}")
-        before = await forest.snapshot()
-        answer = await ask(caller, action, top, if_match="0" * 64, **flag)
-        assert outcome(answer)[:3] == ("rejected", 412, "tree_changed"), off
-        assert [one["name"] for one in answer.data["descendants"]] == ["below"]
-        assert len(answer.data["tree_etag"]) == 64
-        assert await forest.snapshot() == before
+        for flag in FLAGS:
+            top = await forest.plant(f"top:{on}", f"top/below:{on}")
+            before = await forest.snapshot()
+            answer = await ask(caller, action, top, if_match="0" * 64, **flag)
+            assert outcome(answer)[:3] == ("rejected", 412, "tree_changed"), off
+            assert [one["name"] for one in answer.data["descendants"]] == ["below"]
+            assert len(answer.data["tree_etag"]) == 64
+            assert await forest.snapshot() == before
 
     async def test_expired(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """Nobody wants yesterday's command carried out today."""
-        top = await forest.plant(f"top:{on}")
-        answer = await ask(caller, action, top, not_after="2026-05-28T09:30:00Z", **flag)
-        assert outcome(answer)[:3] == ("rejected", 412, "expired"), off
-        assert await forest.statuses() == {"top": on}
+        for flag in FLAGS:
+            top = await forest.plant(f"top:{on}")
+            answer = await ask(caller, action, top, not_after="2026-05-28T09:30:00Z", **flag)
+            assert outcome(answer)[:3] == ("rejected", 412, "expired"), off
+            assert await forest.statuses() == {"top": on}
 
     async def test_malformed(
-        self,
-        caller: WireCaller,
-        forest: Forest,
-        action: str,
-        on: str,
-        off: str,
-        flag: dict[str, Any],
+        self, caller: WireCaller, forest: Forest, action: str, on: str, off: str
     ) -> None:
         """A misspelt field is 422: it must not pass as absent."""
-        top = await forest.plant(f"top:{on}")
-        answer = await ask(caller, action, top, casacde=True, **flag)
-        assert outcome(answer)[:3] == ("rejected", 422, "invalid_command"), off
-        assert "casacde" in answer.data["detail"]
+        for flag in FLAGS:
+            top = await forest.plant(f"top:{on}")
+            answer = await ask(caller, action, top, casacde=True, **flag)
+            assert outcome(answer)[:3] == ("rejected", 422, "invalid_command"), off
+            assert "casacde" in answer.data["detail"]
 
 
 @ACTIONS

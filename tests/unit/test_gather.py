@@ -221,7 +221,7 @@ class TestGather:
 
     @pytest.mark.parametrize("given_back", [[], [1], [1, 2, 3, 4]], ids=["none", "few", "many"])
     async def test_work_that_miscounts_fails_its_callers(self, given_back: list[int]) -> None:
-        """Where results cannot be told apart nobody gets another one's, and nobody waits for ever."""
+        """Nobody gets another one's result, and nobody waits for one for ever."""
 
         async def miscount(items: Sequence[int]) -> list[int]:
             return given_back if len(items) > 1 else []

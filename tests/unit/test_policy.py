@@ -1,48 +1,129 @@
-"""Who is answered where, and what an absent flag means for whom."""
+"""Who may, how much, what absence means, and who is answered."""
+
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from consumer.policy import Policy, is_direct
+from consumer.policy import DIRECT_REPLY_TO, Policy, is_direct
+from schemas.topology import EXCHANGES, QUEUES
 
 
 @pytest.mark.parametrize(
-    ("reply_to", "answered"),
+    "reply_to",
     [
-        ("amq.rabbitmq.reply-to.g1h2AA1yZXBseUA", True),
-        ("amq.gen-JzTY20BRgKO-HjmUJj0wLg", True),
-        ("lifecycle.commands", False),
-        ("lifecycle.executor", False),
-        ("orders", False),
-        ("", False),
-        ("AMQ.GEN-x", False),
-        ("amq.rabbitmq.reply-to", False),
-        ("x.amq.gen-y", False),
+        "amq.rabbitmq.reply-to.g1h2AA9yZXBseUAxMjM0NTY3OAAAC.abc==",
+        "amq.gen-JzTY20BRgKO-HjmUJj0wLg",
+        "amq.gen-",
     ],
 )
-def test_only_names_that_are_the_callers_own_are_answered(reply_to: str, answered: bool) -> None:
-    """By default: RabbitMQ's direct reply-to and the queues it named itself."""
-    assert Policy().answers(reply_to) is answered
+def test_direct_reply_to_and_the_brokers_own_names_are_answered(reply_to: str) -> None:
+    """These reach the caller and nobody else: a queue named by the broker is hard to guess."""
+    assert Policy().answers(reply_to)
 
 
-def test_direct_reply_to_is_told_from_a_queue() -> None:
-    """Direct reply-to is a pseudo-queue with a token of its own behind its name."""
-    assert is_direct("amq.rabbitmq.reply-to.token")
-    assert not is_direct("amq.gen-x")
-    assert not is_direct(None)
+@pytest.mark.parametrize(
+    "reply_to",
+    [
+        *(queue.name for queue in QUEUES),
+        *EXCHANGES,
+        "orders",
+        "amq.rabbitmq.log",
+        "amq.topic",
+        "amq.gen",
+        "AMQ.GEN-x",
+        "x.amq.gen-x",
+        " amq.gen-x",
+        "",
+    ],
+)
+def test_nobody_elses_queue_is_answered(reply_to: str) -> None:
+    """A reply_to is no way to put a message into another one's queue, our own least of all."""
+    assert not Policy().answers(reply_to)
+    assert not Policy(reply_to_allow=()).answers(reply_to)
 
 
-def test_the_lower_cap_holds() -> None:
-    """No cap where nobody set one, else the lower."""
-    assert Policy().cap(None) is None
-    assert Policy(max_cascade=5).cap(None) == 5
-    assert Policy(max_cascade=5).cap(3) == 3
-    assert Policy(max_cascade=5).cap(9) == 5
+def test_reply_queues_are_patterns() -> None:
+    """`replies.*` and a full name let in what they match; the case counts."""
+    policy = Policy(reply_to_allow=("replies.*", "console-?", "[ab]"))
+    allowed = ("replies.", "replies.console", "console-1", "a", "b")
+    refused = ("replies", "Replies.x", "console-12", "ab", "amq.gen-x", "x")
+    assert [one for one in (*allowed, *refused) if policy.answers(one)] == list(allowed)
 
 
-def test_callers_are_told_apart_by_their_whole_name() -> None:
-    """implicit_cascade_apps are names, allow_apps are patterns."""
-    policy = Policy(implicit_cascade_apps=("old",), allow_apps=("team-*",))
-    assert policy.cascades_implicitly("old")
-    assert not policy.cascades_implicitly("older")
-    assert policy.allows("team-a")
-    assert not policy.allows("a-team-b")
+def test_direct_reply_to_needs_no_pattern() -> None:
+    """It cannot name anybody else's queue, whatever the operator lists."""
+    assert Policy(reply_to_allow=()).answers(f"{DIRECT_REPLY_TO}g1h2")
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "direct"),
+    [
+        ("amq.rabbitmq.reply-to.g1h2", True),
+        ("amq.rabbitmq.reply-to", False),
+        ("Amq.rabbitmq.reply-to.g1h2", False),
+        ("amq.gen-x", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_direct_reply_to_is_known_by_its_name(reply_to: str | None, direct: bool) -> None:
+    """The broker writes its token behind the prefix, so the bare prefix is nobody's address."""
+    assert is_direct(reply_to) is direct
+
+
+@pytest.mark.parametrize(
+    ("patterns", "app_id", "allowed"),
+    [
+        (("*",), "anonymous", True),
+        ((), "console", False),
+        (("console",), "console", True),
+        (("console",), "Console", False),
+        (("console",), "console ", False),
+        (("cli", "console-*"), "console-eu", True),
+        (("cli", "console-*"), "console", False),
+    ],
+)
+def test_senders_are_patterns(patterns: tuple[str, ...], app_id: str, allowed: bool) -> None:
+    """Everybody is allowed by default; where senders are listed, the others are not."""
+    assert Policy(allow_apps=patterns).allows(app_id) is allowed
+
+
+@pytest.mark.parametrize(
+    ("policy", "cascades"),
+    [
+        ({}, False),
+        ({"implicit_cascade": True}, True),
+        ({"implicit_cascade_apps": ("console",)}, True),
+        ({"implicit_cascade": True, "implicit_cascade_apps": ("other",)}, True),
+        ({"implicit_cascade_apps": ("other",)}, False),
+        ({"implicit_cascade_apps": ("cons*", "Console", "*")}, False),
+    ],
+)
+def test_the_migration_period_is_everybodys_or_named(
+    policy: dict[str, Any], cascades: bool
+) -> None:
+    """Apps are named one by one, letter for letter: no pattern opens a cascade by accident."""
+    assert Policy(**policy).cascades_implicitly("console") is cascades
+
+
+@given(some.none() | some.integers(1, 9), some.none() | some.integers(1, 9))
+def test_the_lower_cap_counts(policys: int | None, callers: int | None) -> None:
+    """A caller may narrow the operator's cap and never widen it."""
+    cap = Policy(max_cascade=policys).cap(callers)
+    given_caps = {one for one in (policys, callers) if one is not None}
+    assert (cap is None) == (not given_caps)
+    assert cap is None or (cap in given_caps and all(cap <= one for one in given_caps))
+
+
+def test_a_policy_allows_what_the_contract_does_by_default() -> None:
+    """Nothing implicit, no cap, every sender, 10,000 listed."""
+    assert Policy() == Policy(
+        implicit_cascade=False,
+        implicit_cascade_apps=(),
+        max_cascade=None,
+        max_listed=10_000,
+        reply_to_allow=("amq.gen-*",),
+        allow_apps=("*",),
+    )
