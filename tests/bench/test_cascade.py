@@ -24,7 +24,8 @@ async def started(amqp_url: str, database_url: str) -> AsyncIterator[psutil.Proc
     """Run the real program as a process of its own; nobody carries the stops out."""
     async with process(amqp_url, database_url, LIFECYCLE_EXECUTOR="none") as program:
         await program.until("program.started")
-        reading = asyncio.create_task(program.ended())
+        assert program.process.stderr is not None
+        reading = asyncio.create_task(program.process.stderr.read())
         yield psutil.Process(program.process.pid)
         program.process.terminate()
         await reading

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from consumer.settings import Settings
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[None]:
+async def running(settings: Settings, roles: Sequence[app.Role] = app.ROLES) -> AsyncIterator[None]:
     """Run the program until the block ends, and let it stop in order."""
     stop, started = asyncio.Event(), asyncio.Event()
 
@@ -23,7 +23,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             started.set()
 
     with listening(notice):
-        program = asyncio.create_task(app.serve(settings, app.ROLES, stop))
+        program = asyncio.create_task(app.serve(settings, roles, stop))
         waiting = asyncio.create_task(started.wait())
         await asyncio.wait([program, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
