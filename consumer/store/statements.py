@@ -30,6 +30,8 @@ def parse(text: str) -> Mapping[str, Statement]:
         ValueError: a name is used twice, or something stands outside a statement.
 
     """
+    if text.partition("-- name:")[0].strip():
+        raise ValueError("something stands before the first statement")
     found: dict[str, Statement] = {}
     for match in _STATEMENT.finditer(text):
         if match["name"] in found:

@@ -64,6 +64,9 @@ async def is_newest(connection: Connection, workspace_id: UUID, generation: int)
 
 async def settle_targets(connection: Connection, results: Sequence[Result]) -> list[Progress]:
     """Take results in; give the progress of each operation that one of them was news for."""
+    failed = [result.workspace_id for result in results if result.outcome == "failed"]
+    if failed:
+        await connection.execute(_SQL["lock_failed"], failed)
     rows = await connection.fetch(
         _SQL["settle_targets"],
         [result.operation_id for result in results],

@@ -48,7 +48,7 @@ def test_the_least_cloudevent_is_read() -> None:
     traceparent=some.none() | SHORT,
     reason=some.none() | TEXT,
 )
-def test_what_is_written_is_read_back(  # noqa: PLR0917 (one an attribute)
+def test_what_is_written_is_read_back(
     identity: str,
     source: str,
     kind: str,

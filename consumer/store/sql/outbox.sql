@@ -33,7 +33,9 @@ join lifecycle.operation p using (operation_id)
 left join lateral (
     select * from lifecycle.target t
     where o.kind = 'fanout' and t.operation_id = o.operation_id and t.commanded
-      and (o.progress is null or t.workspace_id > o.progress)
+      -- Said so that it is a range of the primary key: a late chunk reads no earlier target again.
+      and t.workspace_id >= coalesce(o.progress, '00000000-0000-0000-0000-000000000000')
+      and t.workspace_id is distinct from o.progress
     order by t.workspace_id limit $1
 ) t on true
 where o.bytes is null or o.bytes <= $2 or o.seq = o.first
@@ -42,10 +44,11 @@ limit $1;
 
 -- name: confirm_outbox :exec
 -- Forget what the broker has confirmed: $1 whole, $2 up to the workspace $3; count a failed
--- attempt on $4.
+-- attempt on $4. A fan-out that failed midway is both: one statement changes a row only once.
 with gone as (
     delete from lifecycle.outbox where seq = any($1::bigint[])
-), begun as (
-    update lifecycle.outbox set progress = $3 where seq = $2
 )
-update lifecycle.outbox set attempts = attempts + 1 where seq = any($4::bigint[]);
+update lifecycle.outbox set
+    progress = case when seq = $2 then $3 else progress end,
+    attempts = attempts + (seq = any($4::bigint[]))::integer
+where seq = $2 or seq = any($4::bigint[]);

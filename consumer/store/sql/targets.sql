@@ -98,10 +98,16 @@ select not exists (
     select from lifecycle.target where workspace_id = $1 and generation > $2
 ) as newest;
 
+-- name: lock_failed :exec
+-- Keep commands off workspaces about to be given back, before settle_targets looks whether a newer
+-- one has touched them. Locks the workspaces in the order of their ids.
+select from workspaces where id = any($1::uuid[]) order by id for no key update;
+
 -- name: settle_targets :many
 -- Take results in: each target gets its first outcome, a failed one gives its workspace back what
 -- it was where nothing newer has touched it, and each operation whose last target this was is
--- settled and told. Locks operations, targets and workspaces, each in the order of their ids.
+-- settled and told. Locks operations and targets, each in the order of their ids; what failed is
+-- locked by then.
 with said as (
     select distinct on (operation_id, workspace_id, generation) *
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[])

@@ -1,0 +1,54 @@
+"""The mirror: a module has a test file of its name, or stands here with a reason that holds."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WITHOUT = {
+    "consumer/__main__.py": "two lines; tests/cli/test_run.py starts it as a process",
+    "consumer/app.py": "the composition root; tests/contract/test_acceptance.py runs it whole",
+    "consumer/cli/environment.py": "read by every verb; tests/cli/test_verbs.py",
+    "consumer/cli/main.py": "lists the verbs; tests/cli/test_verbs.py",
+    "consumer/cli/paper.py": "what the verbs print; tests/cli/test_verbs.py",
+    "consumer/cli/schemas.py": "one verb; tests/cli/test_verbs.py",
+    "consumer/executor/port.py": "a Protocol; tests/executor/test_conformance.py",
+    "consumer/executor/refusals.py": "a table for one executor; tests/executor/test_ec2.py",
+    "consumer/executor/simulated.py": "one of a suite's; tests/executor/test_conformance.py",
+    "consumer/lifecycle.py": "its promises are the contract's; tests/contract/test_decision.py",
+    "consumer/settlement.py": "its promises are the contract's; tests/contract/test_events.py",
+    "consumer/store/forest.py": "one listing; tests/cli/test_verbs.py",
+    "consumer/store/operations.py": "one row; tests/store/test_targets_settlement.py",
+    "consumer/telemetry/health.py": "asked of a process; tests/contract/test_stop.py",
+    "consumer/telemetry/logs.py": "read from a process; tests/contract/test_stop.py",
+}
+ROOMS = [
+    str(path.relative_to(ROOT))
+    for path in sorted([*ROOT.glob("consumer/**/*.py"), *ROOT.glob("schemas/**/*.py")])
+    if path.name != "__init__.py" and "devstack" not in path.parts
+]
+TESTS = {path.stem for path in ROOT.glob("tests/**/test_*.py")}
+
+
+def mirrored(module: str) -> bool:
+    """Tell whether a test file has a module's name, or begins with it."""
+    name = f"test_{Path(module).stem}"
+    return any(test == name or test.startswith(f"{name}_") for test in TESTS)
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_a_module_has_its_test_file_or_a_reason(module: str) -> None:
+    """One or the other: a reason for what has a file by now is taken off the list."""
+    assert mirrored(module) != (module in WITHOUT)
+
+
+@pytest.mark.parametrize(("module", "reason"), WITHOUT.items())
+def test_a_reason_names_a_test_that_is_there(module: str, reason: str) -> None:
+    """The list speaks of modules and test files that exist."""
+    assert (ROOT / module).exists()
+    assert (ROOT / reason.partition("; ")[2].split(" ")[0]).exists()
+
+
+def test_the_list_stays_short() -> None:
+    """An exception is one: most modules have their file."""
+    assert len(WITHOUT) * 3 < len(ROOMS)
