@@ -23,9 +23,9 @@ def late(tree: ast.Module) -> Iterator[int]:
             at_the_top += node.body
         if isinstance(node, ast.Try) and "ImportError" in ast.unparse(node.handlers[0]):
             at_the_top += node.body
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom) and node not in at_the_top:
-            yield node.lineno
+    for found in ast.walk(tree):
+        if isinstance(found, ast.Import | ast.ImportFrom) and found not in at_the_top:
+            yield found.lineno
 
 
 @pytest.mark.parametrize("path", INITS, ids=lambda path: str(path.relative_to(ROOT)))

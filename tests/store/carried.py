@@ -74,13 +74,12 @@ async def blocked(connection: "asyncpg.Connection[asyncpg.Record]", by: int) -> 
 async def _record(
     connection: Connection, action: Action, top: UUID, carried: Carried, seconds: float
 ) -> Carried:
-    count = carried.recorded.target_count
     row = _row(action, carried.operation_id, top)
     row = replace(
         row,
         generation=carried.recorded.generation,
-        target_count=count,
-        open_count=count,
+        target_count=carried.recorded.count,
+        open_count=carried.recorded.target_count,
         deadline=row.recorded_at + timedelta(seconds=seconds),
     )
     await record_operation(connection, row)
