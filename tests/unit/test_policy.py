@@ -34,6 +34,7 @@ def test_direct_reply_to_and_the_brokers_own_names_are_answered(reply_to: str) -
         "amq.gen",
         "AMQ.GEN-x",
         "x.amq.gen-x",
+        "x.amq.rabbitmq.reply-to.g1h2",
         " amq.gen-x",
         "",
     ],
@@ -98,7 +99,7 @@ def test_senders_are_patterns(patterns: tuple[str, ...], app_id: str, allowed: b
         ({"implicit_cascade_apps": ("console",)}, True),
         ({"implicit_cascade": True, "implicit_cascade_apps": ("other",)}, True),
         ({"implicit_cascade_apps": ("other",)}, False),
-        ({"implicit_cascade_apps": ("cons*", "Console", "*")}, False),
+        ({"implicit_cascade_apps": ("console-2", "cons*", "Console", "*")}, False),
     ],
 )
 def test_the_migration_period_is_everybodys_or_named(
