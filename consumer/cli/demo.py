@@ -25,6 +25,7 @@ from consumer.devstack.stack import Stack, embedded
 from consumer.observe import listening
 from consumer.settings import Settings
 from consumer.store.migrate import migrate
+from consumer.telemetry.logs import configure
 from schemas.catalog import BY_NAME, IMPLICIT_CASCADE_HEADER
 from schemas.commands import PauseWorkspace
 
@@ -203,4 +204,5 @@ def _keep(stage: _Stage) -> None:
         f"[dim]management: {stage.stack.management_url}[/]\n"
         "The program runs on. Ctrl-C ends it all."
     )
+    configure("warning")
     environment.run(app.run(stage.settings()))
