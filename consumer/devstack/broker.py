@@ -18,6 +18,7 @@ _SCRIPTS = (
     "/usr/local/sbin/rabbitmq-server",
     "/opt/homebrew/sbin/rabbitmq-server",
 )
+_UNPACKED = "rabbitmq_server-*/sbin/rabbitmq-server"  # the generic archive, as it comes
 _CONFIGURATION = """\
 listeners.tcp.1 = {host}:{amqp}
 management.tcp.ip = {host}
@@ -42,10 +43,13 @@ def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
 
     """
     script = _script() or _install(say)
+    names_server = _epmd()
     folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-"))
     amqp, management, distribution, names = free_ports(4)
     environment = _environment(folder, amqp, management, distribution, names)
-    epmd = start([_epmd(), "-port", str(names)], log=folder / "epmd.log", environment=environment)
+    epmd = start(
+        [names_server, "-port", str(names)], log=folder / "epmd.log", environment=environment
+    )
     try:
         wait("epmd", epmd, lambda: listens(names))
         node = start([script], log=folder / "log", folder=folder, environment=environment)
@@ -63,8 +67,9 @@ def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
 def _script() -> Path | None:
     """Find the server's own script: the one on PATH may be Debian's wrapper, which wants root."""
     found = shutil.which("rabbitmq-server")
-    candidates = [*_SCRIPTS, *([os.path.realpath(found)] if found else [])]
-    return next((Path(one) for one in candidates if os.access(one, os.X_OK)), None)
+    unpacked = sorted(Path("/opt").glob(_UNPACKED), reverse=True)
+    candidates = [*map(Path, _SCRIPTS), *unpacked, *([Path(found).resolve()] if found else [])]
+    return next((one for one in candidates if os.access(one, os.X_OK)), None)
 
 
 def _install(say: Callable[[str], None]) -> Path:
@@ -104,7 +109,8 @@ def _without_services() -> Iterator[None]:
 
 def _epmd() -> Path:
     """Find Erlang's port mapper, which is not always on PATH."""
-    places = [*Path("/usr/lib/erlang").glob("erts-*/bin/epmd")]
+    homes = (Path("/usr/lib/erlang"), Path("/usr/local/lib/erlang"))
+    places = [place for home in homes for place in home.glob("erts-*/bin/epmd")]
     found = shutil.which("epmd") or next((str(place) for place in places), None)
     if found is None:
         raise StackError("RabbitMQ is here but Erlang's epmd is not: reinstall erlang-base")
@@ -135,7 +141,10 @@ def _environment(
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+        # Where input is "allowed" the script becomes Erlang by exec, else it stays its parent and
+        # Erlang outlives a killed guard. That there is no input is then ours to say.
+        "RABBITMQ_ALLOW_INPUT": "true",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-            "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+            "-noinput -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
         ),
     }

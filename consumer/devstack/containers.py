@@ -3,18 +3,22 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 
 from consumer.devstack.management import answers
-from consumer.devstack.server import wait
+from consumer.devstack.server import StackError, wait
 
 try:
     import docker
-    from docker.errors import DockerException
+    from docker.errors import APIError, DockerException, ImageNotFound
     from testcontainers.core.container import DockerContainer
 except ImportError:  # the extra devstack is not installed
     DOCKER_INSTALLED = False
@@ -24,6 +28,8 @@ else:
 RABBITMQ = "rabbitmq:4-management"
 POSTGRES = "postgres:18"
 _USER = "lifecycle"
+# Any that both sides know: to negotiate one takes podman seconds where a ping takes none.
+_PING_API = "1.44"
 
 
 def engine_answers() -> bool:
@@ -31,11 +37,13 @@ def engine_answers() -> bool:
     if not DOCKER_INSTALLED or not _somebody_listens(os.environ.get("DOCKER_HOST", "")):
         return False
     try:
-        client = docker.from_env(timeout=2)
+        client = docker.from_env(timeout=2, version=_PING_API)
         try:
             return bool(client.ping())
         finally:
             client.close()
+    except APIError:  # a refusal of that API version is an answer
+        return True
     except (DockerException, OSError):
         return False
 
@@ -50,38 +58,95 @@ def _somebody_listens(docker_host: str) -> bool:
 
 
 @contextmanager
-def container_broker() -> Iterator[tuple[str, str]]:
-    """Run RabbitMQ in a container; give its AMQP URL and its management URL."""
+def container_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Run RabbitMQ in a container; give its AMQP URL and its management URL.
+
+    Raises:
+        StackError: the engine cannot run it.
+
+    """
     secret = uuid4().hex
-    with (
-        DockerContainer(RABBITMQ)
-        .with_exposed_ports(5672, 15672)
-        .with_env("RABBITMQ_DEFAULT_USER", _USER)
-        .with_env("RABBITMQ_DEFAULT_PASS", secret)
-    ) as container:
+    account = {"RABBITMQ_DEFAULT_USER": _USER, "RABBITMQ_DEFAULT_PASS": secret}
+    with _running(RABBITMQ, (5672, 15672), account, say) as container:
         host = container.get_container_host_ip()
         amqp, management = (container.get_exposed_port(port) for port in (5672, 15672))
         url = f"http://{_USER}:{secret}@{host}:{management}"
-        wait("RabbitMQ in its container", None, lambda: answers(url))
+        listening = "health/checks/port-listener/5672"  # the engine's proxy accepts before it does
+        wait("RabbitMQ in its container", None, lambda: answers(url, listening))
         yield f"amqp://{_USER}:{secret}@{host}:{amqp}/", url
 
 
 @contextmanager
-def container_postgres() -> Iterator[str]:
-    """Run PostgreSQL in a container; give its URL."""
+def container_postgres(say: Callable[[str], None]) -> Iterator[str]:
+    """Run PostgreSQL in a container; give its URL.
+
+    Raises:
+        StackError: the engine cannot run it.
+
+    """
     secret = uuid4().hex
-    with (
-        DockerContainer(POSTGRES)
-        .with_exposed_ports(5432)
-        .with_env("POSTGRES_USER", _USER)
-        .with_env("POSTGRES_PASSWORD", secret)
-        .with_env("POSTGRES_DB", "postgres")
-        .with_command("postgres -c max_connections=300 -c fsync=off")
-    ) as container:
+    account = {
+        "POSTGRES_USER": _USER,
+        "POSTGRES_PASSWORD": secret,
+        "POSTGRES_DB": "postgres",
+    }
+    command = "postgres -c max_connections=300 -c fsync=off"
+    with _running(POSTGRES, (5432,), account, say, command) as container:
         host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
         url = f"postgresql://{_USER}:{secret}@{host}:{port}/postgres"
         wait("PostgreSQL in its container", None, lambda: asyncio.run(_connects(url)))
         yield url
+
+
+@contextmanager
+def _running(
+    image: str,
+    ports: tuple[int, ...],
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+    command: str | None = None,
+) -> Iterator[Any]:
+    with _removed_anyway() as label:
+        container = None
+        try:
+            container = DockerContainer(image, command=command, labels={label: "yes"})
+            container.with_exposed_ports(*ports).with_envs(**environment)
+            _announce(container, image, say)
+            container.start()
+        except (DockerException, OSError) as error:
+            if container is not None:
+                container.stop()
+            raise StackError(
+                f"Docker could not run {image} ({str(error).splitlines()[0]}): "
+                "LIFECYCLE_DEVSTACK=private does without Docker"
+            ) from None
+        try:
+            yield container
+        finally:
+            container.stop()
+
+
+def _announce(container: Any, image: str, say: Callable[[str], None]) -> None:
+    """Say what takes minutes the first time."""
+    try:
+        container.get_docker_client().client.images.get(image)
+    except ImageNotFound:
+        say(f"Docker pulls {image}")
+
+
+@contextmanager
+def _removed_anyway() -> Iterator[str]:
+    """Give a label; what bears it is removed also when this program is killed."""
+    label = f"workspace-lifecycle-{uuid4().hex}"
+    watch = subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("removal.py"), label],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield label
+    finally:
+        watch.communicate(b"removed")
 
 
 async def _connects(url: str) -> bool:

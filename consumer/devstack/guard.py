@@ -3,7 +3,8 @@
 `python guard.py FOLDER SIGNAL USER COMMAND...` runs COMMAND (as USER, `-` for the same one) and
 waits. When standard input ends, which is when the parent closes it or dies, the server gets SIGNAL
 and, after a grace, SIGKILL; then FOLDER is removed (`-` for none). When the guard itself is killed
-the kernel kills the server (prctl(2), PR_SET_PDEATHSIG). Linux only, standard library only.
+the kernel sends SIGNAL to COMMAND (prctl(2), PR_SET_PDEATHSIG), but not to what COMMAND started: it
+has to be the server itself, or a script that becomes it by exec. Linux only, standard library only.
 """
 
 import ctypes
@@ -15,15 +16,21 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _GRACE = 5.0
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with(guard: int, ending: signal.Signals) -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, ending)
+    if os.getppid() != guard:  # it died before the kernel was asked
+        os.kill(os.getpid(), signal.SIGKILL)
+    for ignored in _IGNORED:  # what the guard ignores its server would inherit
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 def main(folder: str, ending: str, user: str, *command: str) -> int:
@@ -32,7 +39,7 @@ def main(folder: str, ending: str, user: str, *command: str) -> int:
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 (this program has one thread)
+        preexec_fn=partial(_die_with, os.getpid(), signal.Signals[ending]),  # noqa: PLW1509 (this program has one thread)
         user=None if user == "-" else user,
         group=None if user == "-" else _group_of(user),
         extra_groups=None if user == "-" else [],
@@ -61,6 +68,6 @@ def _end(server: subprocess.Popen[bytes], ending: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
+    for deaf in _IGNORED:
+        signal.signal(deaf, signal.SIG_IGN)
     sys.exit(main(*sys.argv[1:]))

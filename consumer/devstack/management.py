@@ -30,10 +30,10 @@ def call(management_url: str, method: str, path: str, body: object = None) -> An
         ) from None
 
 
-def answers(management_url: str) -> bool:
-    """Tell whether a management API answers there, to these credentials."""
+def answers(management_url: str, path: str = "overview") -> bool:
+    """Tell whether a management API answers there, to these credentials, and has no complaint."""
     try:
-        with urllib.request.urlopen(_request(management_url, "GET", "overview"), timeout=2):
+        with urllib.request.urlopen(_request(management_url, "GET", path), timeout=2):
             return True
     except (OSError, urllib.error.URLError):
         return False

@@ -1,5 +1,6 @@
 """Starting private servers: free ports, guarded processes, waiting until they answer."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from consumer.devstack import guard
 
 HOST = "127.0.0.1"
 _PATIENCE = 90.0
+_WHY = re.compile(r"FATAL|init terminating")  # PostgreSQL's word for it, and Erlang's
+_LONGEST = 300
 
 
 class StackError(Exception):
@@ -32,12 +35,14 @@ class Guarded:
         self.process.wait()
 
     def tail(self) -> str:
-        """Give the last line of what the server said."""
+        """Give the line in which the server said why it ended, or its last one."""
         try:
-            lines = self.log.read_text(errors="replace").split("\n")
+            text = self.log.read_text(errors="replace")
         except OSError:
             return "it left no log"
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        lines = [line.strip() for line in reversed(text.split("\n")) if line.strip()]
+        why = (line for line in lines if _WHY.search(line))
+        return next(why, lines[0] if lines else "it said nothing")[:_LONGEST]
 
 
 def free_ports(count: int) -> list[int]:
@@ -66,7 +71,7 @@ def start(
         process = subprocess.Popen(
             [
                 sys.executable,
-                "-S",
+                "-IS",  # a room named like a standard module must not be taken for it
                 guard.__file__,
                 folder or "-",
                 f"SIG{ending}",

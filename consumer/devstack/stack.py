@@ -10,7 +10,12 @@ from urllib.parse import urlsplit
 
 from consumer.devstack.aws import private_aws
 from consumer.devstack.broker import private_broker
-from consumer.devstack.containers import container_broker, container_postgres, engine_answers
+from consumer.devstack.containers import (
+    DOCKER_INSTALLED,
+    container_broker,
+    container_postgres,
+    engine_answers,
+)
 from consumer.devstack.postgres import private_postgres
 from consumer.devstack.server import StackError
 
@@ -45,7 +50,7 @@ def embedded(say: Callable[[str], None]) -> Iterator[Stack]:
     """
     own = _own_source()
     broker, broker_origin = _broker(own, say)
-    database, database_origin = _database(own)
+    database, database_origin = _database(own, say)
     aws, aws_origin = _aws()
     with ExitStack() as rooms, ThreadPoolExecutor(3) as threads:
         first = threads.submit(rooms.enter_context, broker)
@@ -64,6 +69,11 @@ def _own_source() -> Source:
         raise StackError(f"LIFECYCLE_DEVSTACK is {wanted!r}: say auto, docker or private")
     if engine_answers():
         return "docker"
+    if wanted == "docker" and not DOCKER_INSTALLED:
+        raise StackError(
+            "LIFECYCLE_DEVSTACK is docker, and testcontainers is missing: "
+            "pip install 'workspace-lifecycle[devstack]'"
+        )
     if wanted == "docker":
         raise StackError("LIFECYCLE_DEVSTACK is docker, and no Docker engine answers here")
     return "private"
@@ -76,14 +86,16 @@ def _broker(
     if given:
         management = os.environ.get("LIFECYCLE_MANAGEMENT_URL") or _management(given)
         return nullcontext((given, management)), "environment"
-    return (container_broker() if own == "docker" else private_broker(say)), own
+    return (container_broker(say) if own == "docker" else private_broker(say)), own
 
 
-def _database(own: Source) -> tuple[AbstractContextManager[str], Source]:
+def _database(
+    own: Source, say: Callable[[str], None]
+) -> tuple[AbstractContextManager[str], Source]:
     given = os.environ.get("LIFECYCLE_DATABASE_URL")
     if given:
         return nullcontext(given), "environment"
-    return (container_postgres() if own == "docker" else private_postgres()), own
+    return (container_postgres(say) if own == "docker" else private_postgres()), own
 
 
 def _aws() -> tuple[AbstractContextManager[str], Source]:
