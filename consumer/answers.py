@@ -18,7 +18,7 @@ from consumer.operation import (
     Problem,
     Recorded,
     Reject,
-    SettledOperation,
+    Standing,
     Target,
     message_id,
 )
@@ -27,7 +27,10 @@ from schemas.commands import StartWorkspace, StopWorkspace
 from schemas.envelope import Attributes, write
 from schemas.events import (
     Changed,
+    Corrected,
+    Correction,
     Failure,
+    Progress,
     Rejected,
     RejectedPreview,
     Settled,
@@ -55,6 +58,20 @@ class Decided:
     plan: Plan
     recorded: Recorded | None
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An event that follows a summary, as it will leave.
+
+    Attributes:
+        derived_from: what its id is derived from beside the operation; None: its type.
+
+    """
+
+    type: str
+    body: bytes
+    derived_from: str | None
 
 
 def recording(decided: Decided, max_listed: int, settle_timeout: timedelta) -> Operation:
@@ -159,67 +176,102 @@ def previewed(
     )
 
 
-def settled(operation: SettledOperation, failures: Sequence[Failure]) -> Settled:
-    """Say how an operation ended."""
-    return Settled(
+def settled_event(stands: Standing, failures: Sequence[Failure], cause: str | None) -> Followed:
+    """Say how an operation ended, caused by its last result or by the command."""
+    data = Settled(
+        **_of(stands),
+        **_counts(stands),
+        timed_out_count=stands.timed_out_count,
+        failures=tuple(failures),
+        duration_ms=round((stands.at - stands.recorded_at).total_seconds() * 1000),
+    )
+    return _following(stands, "settled", data, cause)
+
+
+def progress_event(stands: Standing, cause: str | None) -> Followed:
+    """Say how far an operation has come."""
+    done = stands.target_count - stands.open_count
+    data = Progress(**_of(stands), **_counts(stands), open_count=stands.open_count)
+    return _following(stands, "progress", data, cause, str(done))
+
+
+def corrected_event(
+    stands: Standing, corrections: Sequence[Correction], cause: str | None
+) -> Followed:
+    """Say which targets of a settled operation have an outcome after all."""
+    data = Corrected(
+        **_of(stands),
+        **_counts(stands),
+        timed_out_count=stands.timed_out_count,
+        corrections=tuple(corrections),
+    )
+    first = min(str(one.workspace_id) for one in corrections)  # each is corrected only once
+    return _following(stands, "corrected", data, cause, first)
+
+
+def settled_at_once(operation: Operation) -> Followed:
+    """Say that an operation which had nothing to send is over."""
+    stands = Standing(
         operation_id=operation.operation_id,
         action=operation.action,
         workspace_id=operation.workspace_id,
-        status=OK,
+        message_id=operation.message_id,
+        correlation_id=operation.correlation_id,
+        traceparent=operation.traceparent,
+        cascade=operation.cascade,
         requested_by=operation.requested_by,
         reason=operation.reason,
-        cascade=operation.cascade,
         target_count=operation.target_count,
-        succeeded_count=operation.succeeded_count,
-        failed_count=operation.failed_count,
-        superseded_count=operation.superseded_count,
-        timed_out_count=operation.timed_out_count,
-        failures=tuple(failures),
-        duration_ms=round((operation.settled_at - operation.recorded_at).total_seconds() * 1000),
+        open_count=0,
+        succeeded_count=operation.target_count,
+        failed_count=0,
+        superseded_count=0,
+        timed_out_count=0,
+        recorded_at=operation.recorded_at,
+        at=operation.recorded_at,
     )
+    return settled_event(stands, (), None)
 
 
-def settled_event(
-    operation: SettledOperation, failures: Sequence[Failure], causation_id: str | None
-) -> bytes:
-    """Write the settled event of an operation, caused by its last result or by the command."""
-    kind = f"workspace.{operation.action}.settled"
-    return enveloped(
+def _of(stands: Standing) -> dict[str, Any]:
+    return {
+        "operation_id": stands.operation_id,
+        "action": stands.action,
+        "workspace_id": stands.workspace_id,
+        "status": OK,
+        "requested_by": stands.requested_by,
+        "reason": stands.reason,
+        "cascade": stands.cascade,
+    }
+
+
+def _counts(stands: Standing) -> dict[str, Any]:
+    return {
+        "target_count": stands.target_count,
+        "succeeded_count": stands.succeeded_count,
+        "failed_count": stands.failed_count,
+        "superseded_count": stands.superseded_count,
+    }
+
+
+def _following(
+    stands: Standing, what: str, data: BaseModel, cause: str | None, mark: str | None = None
+) -> Followed:
+    """Write an event that follows a summary; `mark` tells it from others of its type."""
+    kind = f"workspace.{stands.action}.{what}"
+    derived_from = f"{kind}:{mark}" if mark else None
+    body = enveloped(
         kind,
-        operation.operation_id,
-        settled(operation, failures),
-        subject=operation.workspace_id,
-        time=operation.settled_at,
-        correlation_id=operation.correlation_id or operation.message_id,
-        causation_id=causation_id or operation.message_id,
-        traceparent=operation.traceparent,
+        stands.operation_id,
+        data,
+        subject=stands.workspace_id,
+        time=stands.at,
+        correlation_id=stands.correlation_id or stands.message_id,
+        causation_id=cause or stands.message_id,
+        traceparent=stands.traceparent,
+        derived_from=derived_from,
     )
-
-
-def settled_at_once(operation: Operation) -> bytes:
-    """Write the settled event of an operation that had nothing to send."""
-    return settled_event(
-        SettledOperation(
-            operation_id=operation.operation_id,
-            action=operation.action,
-            workspace_id=operation.workspace_id,
-            message_id=operation.message_id,
-            correlation_id=operation.correlation_id,
-            traceparent=operation.traceparent,
-            cascade=operation.cascade,
-            requested_by=operation.requested_by,
-            reason=operation.reason,
-            target_count=operation.target_count,
-            succeeded_count=operation.target_count,
-            failed_count=0,
-            superseded_count=0,
-            timed_out_count=0,
-            recorded_at=operation.recorded_at,
-            settled_at=operation.recorded_at,
-        ),
-        failures=(),
-        causation_id=None,
-    )
+    return Followed(kind, body, derived_from)
 
 
 def order(kind: str, target: Target) -> StopWorkspace | StartWorkspace:
@@ -247,9 +299,10 @@ def enveloped(  # noqa: PLR0913 (the context attributes of CloudEvents are this 
     correlation_id: str | None,
     causation_id: str | None,
     traceparent: str | None,
+    derived_from: str | None = None,
 ) -> bytes:
     """Write an event about an operation. Equal arguments give equal bytes and the same id."""
-    what = str(subject) if BY_NAME[kind].role == "executor-command" else kind
+    what = str(subject) if BY_NAME[kind].role == "executor-command" else derived_from or kind
     attributes = Attributes(
         id=str(message_id(operation_id, what)),
         source=SOURCE,

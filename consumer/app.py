@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal, get_args
-from uuid import UUID
 
 from consumer.broker.connection import RefusedError
 from consumer.broker.consume import Consumer
 from consumer.broker.publish import Publisher
 from consumer.broker.topology import declare
-from consumer.executor.ec2 import Ec2Executor
+from consumer.executor.ec2 import Ec2
+from consumer.executor.fence import Fence
+from consumer.executor.fleet import FleetExecutor
 from consumer.executor.port import Executor
 from consumer.executor.simulated import SimulatedExecutor
 from consumer.executor.worker import Worker
@@ -26,7 +27,6 @@ from consumer.settings import Settings
 from consumer.settlement import Deadlines, Settlement
 from consumer.store.migrate import check
 from consumer.store.pool import Database, opened
-from consumer.store.targets import is_newest
 from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
@@ -36,7 +36,7 @@ Role = Literal["commands", "relay", "settlement", "executor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _RESULTS_PREFETCH = 1000
-_EXECUTOR_PREFETCH = 100
+_EXECUTOR_PREFETCH = 1000
 _LONGEST_PAUSE = 5.0
 
 
@@ -111,8 +111,9 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     if "settlement" in roles:
         services.extend(_settlement(settings, database, amqp))
     if "executor" in roles and settings.executor != "none":
-        fence = partial(_fence, database)
-        worker = Worker(_executor(settings), fence, publisher.publish, settings.max_body)
+        fence = Fence(database)
+        executor = _executor(settings, fence)
+        worker = Worker(executor, fence.is_newest, publisher.publish, settings.max_body)
         services.append(Consumer(amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH))
     if "commands" in roles:
         lifecycle = Lifecycle(
@@ -136,17 +137,12 @@ def _settlement(settings: Settings, database: Database, amqp: str) -> list[Servi
     return [deadlines, results]
 
 
-def _executor(settings: Settings) -> Executor:
+def _executor(settings: Settings, fence: Fence) -> Executor:
     if settings.executor == "simulated":
         return SimulatedExecutor(
             delay=settings.simulated_delay, failures=settings.simulated_failures
         )
-    return Ec2Executor()
-
-
-async def _fence(database: Database, workspace_id: UUID, generation: int) -> bool:
-    async with database.connection() as connection:
-        return await is_newest(connection, workspace_id, generation)
+    return FleetExecutor(Ec2(), fence, hibernate=settings.ec2_hibernate)
 
 
 async def _check(database: Database) -> None:

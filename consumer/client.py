@@ -1,8 +1,11 @@
 """What other services call: pause, resume, wait for the outcome. Typed, over direct reply-to."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -12,11 +15,21 @@ from consumer.message import Inbound, Outbound
 from schemas.catalog import BY_NAME, EVENTS
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.envelope import Attributes, read, write
-from schemas.events import Rejected, RejectedPreview, Settled, Summary, SummaryPreview
+from schemas.events import (
+    Corrected,
+    Progress,
+    Rejected,
+    RejectedPreview,
+    Settled,
+    Summary,
+    SummaryPreview,
+)
 from schemas.results import Stopped
 from schemas.strict import canonical_json
 
 Answer = Summary | RejectedPreview | SummaryPreview
+Course = Stopped | Progress | Settled | Corrected
+"""What is said of an operation after its answer; a result of either action among it."""
 
 
 class RejectedError(Exception):
@@ -171,46 +184,102 @@ class LifecycleClient:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Watch"]:
         """Listen to how operations go on; begin before the command whose outcome is waited for."""
-        keys = [kind.name for kind in BY_NAME.values() if kind.role == "result"]
-        settled = [f"workspace.{action}.settled" for action in ("pause", "resume")]
-        async with self._caller.listen(EVENTS, *keys, *settled) as heard:
+        results = [kind.name for kind in BY_NAME.values() if kind.role == "result"]
+        course = [f"workspace.*.{word}" for word in ("progress", "settled", "corrected")]
+        async with self._caller.listen(EVENTS, *results, *course) as heard:
             yield Watch(heard)
 
 
 class Watch:
-    """What is heard of operations; one wait at a time."""
+    """What is heard of operations; several may be waited for at once."""
 
     def __init__(self, heard: AsyncIterator[Inbound]) -> None:
         self._heard = heard
+        self._reading = asyncio.Lock()
         self._settled: dict[UUID, Settled] = {}
+        self._followed: dict[UUID, list[deque[Course]]] = {}
 
     async def settled(
         self, operation_id: UUID, progress: Callable[[Stopped], None] | None = None
     ) -> Settled:
         """Wait until an operation is settled; `progress` gets each workspace's result before, once.
 
-        There is no limit to the wait: put `asyncio.timeout` around it.
+        There is no limit to the wait: put `asyncio.timeout` around it. A result that came while
+        only other operations were waited for is not told any more.
 
         Raises:
             UnavailableError: the connection was lost, and it may have been settled meanwhile.
 
         """
         told: set[UUID] = set()
-        while operation_id not in self._settled:
-            event = _readable(await anext(self._heard))
-            if isinstance(event, Settled):
-                self._settled[event.operation_id] = event
-            elif event and event.operation_id == operation_id and event.workspace_id not in told:
-                told.add(event.workspace_id)
-                if progress is not None:
-                    progress(event)
+        with self.following(operation_id) as course:
+            while operation_id not in self._settled:
+                event = await anext(course)
+                if isinstance(event, Stopped) and event.workspace_id not in told:
+                    told.add(event.workspace_id)
+                    if progress is not None:
+                        progress(event)
         return self._settled[operation_id]
+
+    @contextmanager
+    def following(self, operation_id: UUID) -> Iterator[AsyncIterator[Course]]:
+        """Follow one operation for the time of a block.
+
+        The iterator gives each event about it, some of them twice, and never ends by itself. It
+        raises UnavailableError when the connection is lost: what was said meanwhile was missed.
+        """
+        news: deque[Course] = deque()
+        followers = self._followed.setdefault(operation_id, [])
+        followers.append(news)
+        try:
+            yield _Following(partial(self._next, news))
+        finally:
+            followers[:] = [one for one in followers if one is not news]
+            if not followers:
+                self._followed.pop(operation_id, None)
+
+    async def _next(self, news: deque[Course]) -> Course:
+        """Read on until there is news; whoever reads hears for all who follow."""
+        while not news:
+            async with self._reading:
+                if not news:
+                    self._take(await anext(self._heard))
+        return news.popleft()
+
+    def _take(self, message: Inbound) -> None:
+        event = _readable(message)
+        if isinstance(event, Settled):
+            self._settled[event.operation_id] = event
+        if isinstance(event, Course):
+            for news in self._followed.get(event.operation_id, ()):
+                news.append(event)
+
+
+class _Following(AsyncIterator[Course]):
+    """What a watch hears of one operation."""
+
+    def __init__(self, following: Callable[[], Awaitable[Course]]) -> None:
+        self._next = following
+
+    async def __anext__(self) -> Course:
+        return await self._next()
 
 
 def _readable(message: Inbound) -> Any:
     """Read an event, or give None: anybody can say anything on the events exchange."""
     try:
         return event_of(message)
+    except ValueError:
+        return _plain_result(message)
+
+
+def _plain_result(message: Inbound) -> Any:
+    """Read a result in the plain form, which an executor may use; None where it is none."""
+    kind = BY_NAME.get(message.type or message.routing_key)
+    if kind is None or kind.role != "result":
+        return None
+    try:
+        return kind.adapter.validate_json(message.body)
     except ValueError:
         return None
 

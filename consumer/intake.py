@@ -11,7 +11,7 @@ from consumer.message import Inbound, UnreadableError
 from consumer.operation import Command, Origin, Outcome, Problem, Result
 from schemas.catalog import BY_NAME, MessageType, action_of
 from schemas.envelope import CLOUDEVENTS, SHORT_STRING, Attributes, first_error, read
-from schemas.results import StopFailed, Stopped
+from schemas.results import Started, StartFailed, StopFailed, Stopped
 from schemas.strict import canonical_json, parse_json, plain_text
 
 
@@ -80,6 +80,7 @@ def _result(said: Stopped, message_id: str) -> Result:
         operation_id=said.operation_id,
         workspace_id=said.workspace_id,
         generation=said.generation,
+        action="resume" if isinstance(said, Started | StartFailed) else "pause",
         outcome=outcome,
         message_id=message_id,
         code=failed.code if failed else None,

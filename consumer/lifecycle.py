@@ -212,5 +212,5 @@ def _following(operation: Operation) -> list[Outgoing]:
     if operation.open_count:
         verb = "stop" if operation.action == "pause" else "start"
         return [Outgoing(kind="fanout", type=f"workspace.{verb}")]
-    kind = f"workspace.{operation.action}.settled"
-    return [Outgoing(kind="event", type=kind, body=settled_at_once(operation))]
+    settled = settled_at_once(operation)
+    return [Outgoing(kind="event", type=settled.type, body=settled.body)]

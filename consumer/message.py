@@ -15,6 +15,7 @@ class Inbound:
     Attributes:
         queue: the queue it was consumed from.
         deliveries: how often the broker handed it out before, by its own count.
+        tries: how often its handler was called for this delivery before.
 
     """
 
@@ -33,6 +34,12 @@ class Inbound:
     timestamp: datetime | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     deliveries: int = 0
+    tries: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether nobody has begun anything for it before."""
+        return self.deliveries == 0 and self.tries == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,7 @@ class Result:
     operation_id: UUID
     workspace_id: UUID
     generation: int
+    action: Action
     outcome: Outcome
     message_id: str
     code: str | None = None
@@ -193,8 +194,8 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettledOperation:
-    """What a settled event tells of an operation."""
+class Standing:
+    """How an operation stands at a moment, for the events that follow its summary."""
 
     operation_id: UUID
     action: Action
@@ -206,9 +207,10 @@ class SettledOperation:
     requested_by: str | None
     reason: str | None
     target_count: int
+    open_count: int
     succeeded_count: int
     failed_count: int
     superseded_count: int
     timed_out_count: int
     recorded_at: datetime
-    settled_at: datetime
+    at: datetime

@@ -20,6 +20,7 @@ Publish = Callable[
     [Sequence[Outbound]], Awaitable[Sequence[Literal["confirmed", "returned", "failed"]]]
 ]
 
+_ANSWERS = (".rejected", ".summary", ".previewed")
 _CHUNK = 1000
 _CHUNK_BYTES = 8_000_000
 _SWEEP = 30.0
@@ -112,7 +113,7 @@ def _outbound(taken: Taken) -> Outbound | None:
         exchange="" if taken.kind == "reply" else BY_NAME[taken.type].exchange,
         routing_key=taken.reply_to or "" if taken.kind == "reply" else taken.type,
         body=taken.body,
-        message_id=str(message_id(taken.operation_id, taken.type)),
+        message_id=str(message_id(taken.operation_id, taken.derived_from or taken.type)),
         type=taken.type,
         correlation_id=taken.correlation_id if taken.kind == "reply" else taken.origin_id,
         timestamp=taken.recorded_at,
@@ -149,7 +150,7 @@ def _headers(taken: Taken) -> Mapping[str, Any]:
     headers = {OPERATION_HEADER: str(taken.operation_id)}
     if taken.traceparent:
         headers["traceparent"] = taken.traceparent
-    if taken.deprecated and taken.kind != "fanout" and not taken.type.endswith(".settled"):
+    if taken.deprecated and taken.type.endswith(_ANSWERS):
         headers[IMPLICIT_CASCADE_HEADER] = "deprecated"
     return headers
 

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     executor: Literal["ec2", "simulated", "none"] = Field(
         "ec2", description="who carries stops and starts out; none: somebody else's program"
     )
+    ec2_hibernate: bool = Field(
+        False, description="hibernate instances that were launched for it instead of stopping them"
+    )
     simulated_delay: Annotated[float, Ge(0), Le(_YEAR)] = Field(
         0.2, description="seconds a simulated stop or start takes"
     )

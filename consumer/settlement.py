@@ -1,20 +1,19 @@
 """Results and deadlines become outcomes; the last outcome of an operation settles it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from uuid import UUID
 
-from consumer.answers import settled_event
+from consumer.answers import Followed, corrected_event, progress_event, settled_event
 from consumer.gather import Gather
 from consumer.intake import read_result
 from consumer.message import Inbound, UnavailableError
 from consumer.observe import bound, say
 from consumer.operation import Result
-from consumer.store.operations import next_deadline, settled_operation
+from consumer.store.operations import next_deadline, standing
 from consumer.store.outbox import Outgoing, put_outbox
 from consumer.store.pool import Connection, Database
-from consumer.store.targets import Progress, expire_targets, failures, settle_targets
+from consumer.store.targets import News, expire_targets, failures, settle_targets
 
 _RESULTS_AT_ONCE = 500
 _LONGEST_PAUSE = 15.0
@@ -47,11 +46,10 @@ class Settlement:
         _tell(told)
         return [None] * len(results)
 
-    async def _once(self, results: Sequence[Result], connection: Connection) -> list[Progress]:
-        progress = await settle_targets(connection, results)
-        last = {result.operation_id: result.message_id for result in results}
-        await put_settled(connection, progress, last, self._max_listed)
-        return progress
+    async def _once(self, results: Sequence[Result], connection: Connection) -> list[News]:
+        news = await settle_targets(connection, results)
+        await put_news(connection, news, self._max_listed)
+        return news
 
 
 class Deadlines:
@@ -84,33 +82,40 @@ class Deadlines:
     async def _next(self, connection: Connection) -> float:
         """Expire what is due and tell for how many seconds nothing else can be."""
         expired = await expire_targets(connection)
-        await put_settled(connection, expired, {}, self._max_listed)
+        await put_news(connection, expired, self._max_listed)
         _tell(expired)
         seconds = await next_deadline(connection)
         return self._settle_timeout if seconds is None else min(seconds, self._settle_timeout)
 
 
-async def put_settled(
-    connection: Connection,
-    progress: Sequence[Progress],
-    last_result: Mapping[UUID, str],
-    max_listed: int,
-) -> None:
-    """Put the settled event of every operation that has nothing open any more into the outbox."""
-    for one in progress:
-        if one.open_count == 0:
-            operation = await settled_operation(connection, one.operation_id)
-            failed = await failures(connection, one.operation_id, max_listed)
-            body = settled_event(operation, failed, last_result.get(one.operation_id))
-            kind = f"workspace.{operation.action}.settled"
-            await put_outbox(
-                connection, one.operation_id, [Outgoing(kind="event", type=kind, body=body)]
+async def put_news(connection: Connection, news: Sequence[News], max_listed: int) -> None:
+    """Put what is to be said of each operation into the outbox: progress, corrections, its end."""
+    for one in news:
+        if one.settled or one.progressed or one.corrections:
+            event = await _event(connection, one, max_listed)
+            outgoing = Outgoing(
+                kind="event", type=event.type, body=event.body, derived_from=event.derived_from
             )
+            await put_outbox(connection, one.operation_id, [outgoing])
 
 
-def _tell(progress: Sequence[Progress]) -> None:
-    for one in progress:
-        if one.open_count == 0:
-            say("operation.settled", operation_id=str(one.operation_id))
+async def _event(connection: Connection, news: News, max_listed: int) -> Followed:
+    """Write the one event that a batch of results led to for an operation."""
+    stands, cause = await standing(connection, news.operation_id), news.last_result
+    if news.corrections:
+        return corrected_event(stands, news.corrections, cause)
+    if news.progressed:
+        return progress_event(stands, cause)
+    failed = await failures(connection, news.operation_id, max_listed)
+    return settled_event(stands, failed, cause)
+
+
+def _tell(news: Sequence[News]) -> None:
+    for one in news:
+        operation = str(one.operation_id)
+        if one.settled:
+            say("operation.settled", operation_id=operation)
+        if one.corrections:
+            say("operation.corrected", operation_id=operation, count=len(one.corrections))
         if one.compensated_count:
             say("workspaces.compensated", count=one.compensated_count)

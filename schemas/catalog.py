@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter
 
 from schemas.commands import PauseWorkspace, ResumeWorkspace, StartWorkspace, StopWorkspace
-from schemas.events import Action, Previewed, Rejected, Settled, Summary
+from schemas.events import Action, Corrected, Previewed, Progress, Rejected, Settled, Summary
 from schemas.results import Started, StartFailed, StopFailed, Stopped
 
 COMMANDS = "workspace.commands"
@@ -79,6 +79,10 @@ CATALOG: tuple[MessageType, ...] = (
     _event("workspace.resume.previewed", Previewed, "What the resume would have done"),
     _event("workspace.pause.settled", Settled, "Every stop has an outcome"),
     _event("workspace.resume.settled", Settled, "Every start has an outcome"),
+    _event("workspace.pause.progress", Progress, "How far a large pause has come"),
+    _event("workspace.resume.progress", Progress, "How far a large resume has come"),
+    _event("workspace.pause.corrected", Corrected, "Stops that had timed out have an outcome"),
+    _event("workspace.resume.corrected", Corrected, "Starts that had timed out have an outcome"),
 )
 
 BY_NAME: dict[str, MessageType] = {entry.name: entry for entry in CATALOG}

@@ -1,4 +1,4 @@
-"""What the program says: rejected, summary, previewed, settled, for either action."""
+"""What the program says about a command and its operation, for either action."""
 
 from typing import Annotated, Literal, Self
 
@@ -153,3 +153,43 @@ class Settled(OperationData):
     timed_out_count: int
     failures: tuple[Failure, ...]
     duration_ms: int = Field(description="from the summary to here, in milliseconds")
+
+
+class Progress(OperationData):
+    """`workspace.*.progress`: how far a large operation has come. For watchers; nothing is final.
+
+    Of operations over 100 targets alone, and at most once a second each.
+    """
+
+    target_count: int
+    succeeded_count: int
+    failed_count: int
+    superseded_count: int
+    open_count: int = Field(description="targets without an outcome yet")
+
+
+class Correction(Strict):
+    """One workspace that had timed out and of which the outcome was heard after all."""
+
+    workspace_id: Id
+    name: str
+    outcome: Literal["succeeded", "failed", "superseded"]
+    code: str | None = Field(description="of a failure")
+    detail: str | None
+    restored_status: str | None = Field(
+        description="the status this gave back to the workspace; null where it was left as it is"
+    )
+
+
+class Corrected(OperationData):
+    """`workspace.*.corrected`: results that came after the operation had settled without them.
+
+    The counts are the operation's as they are now: each correction has left `timed_out_count`.
+    """
+
+    corrections: tuple[Correction, ...]
+    target_count: int
+    succeeded_count: int
+    failed_count: int
+    superseded_count: int
+    timed_out_count: int

@@ -36,6 +36,13 @@ def amqp_url(stack: Stack) -> Iterator[str]:
 
 
 @pytest.fixture
+async def declared_url(amqp_url: str) -> str:
+    """Lease a vhost in which the topology is declared."""
+    await declare(amqp_url)
+    return amqp_url
+
+
+@pytest.fixture
 def empty_database_url(stack: Stack) -> Iterator[str]:
     """Lease a database without the platform's table."""
     with database(stack) as url:

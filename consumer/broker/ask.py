@@ -126,7 +126,7 @@ class Caller:
         underlay.closing.add_done_callback(lambda _: heard.put_nowait(None))
         await _bind_and_consume(underlay, exchange, routing_keys, heard)
         try:
-            yield _each(heard)
+            yield _Hearing(heard)
         finally:
             await _leave(underlay)
 
@@ -208,7 +208,15 @@ async def _leave(channel: Channel) -> None:
         await channel.close()
 
 
-async def _each(heard: asyncio.Queue[Inbound | None]) -> AsyncIterator[Inbound]:
-    while (message := await heard.get()) is not None:
-        yield message
-    raise UnavailableError("no longer listening: the connection or the queue was lost")
+class _Hearing(AsyncIterator[Inbound]):
+    """What is heard, one by one. A wait that is broken off loses nothing, unlike a generator's."""
+
+    def __init__(self, heard: asyncio.Queue[Inbound | None]) -> None:
+        self._heard = heard
+
+    async def __anext__(self) -> Inbound:
+        message = await self._heard.get()
+        if message is not None:
+            return message
+        self._heard.put_nowait(None)  # the end, for whoever asks again
+        raise UnavailableError("no longer listening: the connection or the queue was lost")

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
@@ -143,7 +144,7 @@ class Consumer:
     async def _handled(self, session: _Session, message: Inbound) -> Exception | None:
         """Call the handler; what it raises is the answer, save what is not the message's fault."""
         try:
-            await _insist(session, lambda: self._handle(message))
+            await _insist(session, self._tries(message))
         except _OverError:
             raise
         except asyncio.CancelledError:
@@ -153,6 +154,11 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 - counted and told, whatever it is
             return error
         return None
+
+    def _tries(self, message: Inbound) -> Callable[[], Awaitable[None]]:
+        """Hand a message to the handler, each time as one that was handed to it once more."""
+        tries = (replace(message, tries=number) for number in count())
+        return lambda: self._handle(next(tries))
 
     async def _park(self, session: _Session, held: DeliveredMessage, failure: Exception) -> None:
         try:

@@ -3,10 +3,15 @@
 import re
 from collections.abc import Awaitable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aio_pika.abc import AbstractChannel
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
 from consumer.message import UnavailableError
@@ -53,6 +58,43 @@ async def declare_on(link: Link) -> None:
     finally:
         with suppress(UnavailableError), translating("close the channel for topology"):
             await channel.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of our queues as the broker has it; `there` is False where it was never declared."""
+
+    name: str
+    there: bool
+    messages: int = 0
+    consumers: int = 0
+
+
+async def examine(url: str) -> list[Found]:
+    """Look at each queue of ours without declaring any.
+
+    Raises:
+        UnavailableError: the broker is away.
+        TopologyError: the broker holds one of the names with other arguments.
+
+    """
+    async with connected(url, "workspace-lifecycle doctor") as link:
+        return [await _examine(link, queue) for queue in QUEUES]
+
+
+async def _examine(link: Link, queue: Queue) -> Found:
+    channel = await link.channel("doctor", vital=False)
+    with translating(f"look at {queue.name}"):
+        try:
+            await channel.declare_queue(queue.name, passive=True, timeout=TIMEOUT)
+        except ChannelNotFoundEntity:
+            return Found(queue.name, there=False)
+    declared = await _asked(
+        channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
+    )
+    await channel.close()
+    seen = declared.declaration_result
+    return Found(queue.name, True, seen.message_count or 0, seen.consumer_count or 0)
 
 
 async def _declare(channel: AbstractChannel, queue: Queue) -> None:

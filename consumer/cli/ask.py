@@ -7,22 +7,26 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from consumer.cli import environment
+from consumer.cli.outcome import (
+    NO_ANSWER,
+    SOURCE,
+    VERBS,
+    progress_bar,
+    said,
+    settled_code,
+    show_settled,
+    status_code,
+)
 from consumer.cli.paper import paper
 from consumer.cli.tree import show_below
 from consumer.client import LifecycleClient, Watch, event_of
+from consumer.message import UnavailableError
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.events import Rejected, Settled, Summary
-from schemas.problems import OK
 
-EXIT_CODES = {403: 3, 404: 4, 409: 9, 412: 12, 422: 2}
-"""By the status of a rejection. 5: settled, and something failed or timed out. 6: no answer."""
-FAILED, NO_ANSWER = 5, 6
-SOURCE = "workspace-lifecycle-cli"
-
+_GOES_ON = "the operation goes on: workspace-lifecycle watch"
 _Command = Callable[..., Any]
 
 
@@ -91,7 +95,7 @@ async def _send(kind: str, model: type[PauseWorkspace], options: dict[str, Any])
             event = await _settled(out, watch, event)
         if options["as_json"]:
             click.echo(event.model_dump_json())
-    return _exit_code(event)
+    return settled_code(event) if isinstance(event, Settled) else status_code(event.status)
 
 
 def _valid(model: type[PauseWorkspace], members: dict[str, Any]) -> PauseWorkspace:
@@ -101,17 +105,12 @@ def _valid(model: type[PauseWorkspace], members: dict[str, Any]) -> PauseWorkspa
         raise click.UsageError(str(error)) from None
 
 
-def _exit_code(event: Any) -> int:
-    if isinstance(event, Settled):
-        return FAILED if event.failed_count or event.timed_out_count else 0
-    return 0 if event.status == OK else EXIT_CODES.get(event.status, 1)
-
-
 def show_answer(out: Console, event: Any, command: PauseWorkspace) -> None:
     """Show a rejection with its list and what to type next, or what was or would be changed."""
     would = " (dry run: nothing changed)" if command.dry_run else ""
     if isinstance(event, Rejected):
-        out.print(f"[red]{event.status} {event.code.value}[/]{would}  {escape(event.detail)}")
+        line = f"[red]{event.status} {event.code.value}[/]{would}  {said(event.detail)}"
+        out.print(line, emoji=False)
         show_below(out, event.descendants)
         _what_next(out, event)
         return
@@ -121,7 +120,7 @@ def show_answer(out: Console, event: Any, command: PauseWorkspace) -> None:
         f"[green]{event.status}[/]{would}  {event.count} {verb}, operation {event.operation_id}"
     )
     for one in event.workspaces:
-        out.print(f"  {escape(one.name)}  was {one.previous_status}")
+        out.print(f"  {said(one.name)}  was {said(one.previous_status)}", emoji=False)
     if event.deprecated:
         out.print("[yellow]deprecated:[/] the cascade was implicit. Say --cascade.")
 
@@ -140,18 +139,12 @@ def _what_next(out: Console, event: Rejected) -> None:
 
 async def _settled(out: Console, watch: Watch, summary: Summary) -> Settled:
     """Show each outcome as it comes."""
-    verb = "stopped" if summary.action == "pause" else "started"
-    columns = (TextColumn(verb), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out) as progress:
-        bar = progress.add_task(verb, total=summary.count)
-        settled = await watch.settled(summary.operation_id, lambda _: progress.advance(bar))
+    with progress_bar(out) as progress:
+        bar = progress.add_task(VERBS[summary.action], total=summary.count)
+        try:
+            settled = await watch.settled(summary.operation_id, lambda _: progress.advance(bar))
+        except UnavailableError as error:
+            raise UnavailableError(f"{error}; {_GOES_ON} {summary.operation_id}") from error
         progress.update(bar, completed=settled.target_count)
-    out.print(
-        f"settled: {settled.succeeded_count} succeeded, {settled.failed_count} failed, "
-        f"{settled.superseded_count} superseded, {settled.timed_out_count} timed out"
-    )
-    for failure in settled.failures:
-        out.print(
-            f"  [red]{escape(failure.name)}[/]  {failure.code}: {escape(failure.detail or '')}"
-        )
+    show_settled(out, settled, settled.failures)
     return settled

@@ -1,5 +1,6 @@
 """`workspace-lifecycle`: the verbs, each in a file of its own."""
 
+import logging
 import sys
 
 import click
@@ -8,15 +9,21 @@ from consumer.broker.ask import UnroutableError
 from consumer.broker.topology import TopologyError
 from consumer.cli.ask import pause, resume
 from consumer.cli.demo import demo
+from consumer.cli.doctor import doctor
 from consumer.cli.migrate import migrate
+from consumer.cli.operations import operations
 from consumer.cli.run import run
 from consumer.cli.schemas import schemas
 from consumer.cli.tree import tree
+from consumer.cli.watch import watch
 from consumer.devstack.server import StackError
 from consumer.message import UnavailableError
 from consumer.store.migrate import UnfitDatabaseError
 
 EXPECTED = (UnavailableError, UnfitDatabaseError, TopologyError, UnroutableError, StackError)
+
+CHATTY = ("aiormq", "aio_pika")
+"""Libraries that log each lost connection with its traceback; the verbs say it in a line."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,14 +35,19 @@ def cli() -> None:
 cli.add_command(demo)
 cli.add_command(run)
 cli.add_command(migrate)
+cli.add_command(doctor)
 cli.add_command(pause)
 cli.add_command(resume)
 cli.add_command(tree)
+cli.add_command(operations)
+cli.add_command(watch)
 cli.add_command(schemas)
 
 
 def main() -> None:
     """Run a verb; what can be expected to go wrong ends in one line and exit code 1."""
+    for name in CHATTY:
+        logging.getLogger(name).addHandler(logging.NullHandler())  # `run` logs them as its own
     try:
         cli()
     except EXPECTED as error:

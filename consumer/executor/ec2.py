@@ -1,31 +1,28 @@
-"""Stops and starts on EC2, in threads. Never terminates: the machine is to come back as it was."""
+"""EC2 over boto3, in threads: look, stop, start. It can do nothing else to a machine."""
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from consumer.executor.port import Done, Failed, Order, Result, Unknown
-from consumer.executor.refusals import gone, refused
+from consumer.executor.refusals import THROTTLES, is_server_side
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
+Action = Literal["stop", "start"]
 _T = TypeVar("_T")
 _CALLS_AT_ONCE = 4
 """Fewer than the threads asyncio has (5 on one CPU): slow calls must leave one for name lookups."""
-_CONFIG = Config(
-    retries={"mode": "adaptive", "max_attempts": 8}, connect_timeout=5, read_timeout=20
-)
-_FIRST_LOOK, _LONGEST_LOOK = 0.2, 15.0
-_WANTED: Mapping[Literal["stop", "start"], str] = {"stop": "stopped", "start": "running"}
-_GONE = frozenset({"shutting-down", "terminated"})
+_ADAPTIVE: Any = {"mode": "adaptive", "max_attempts": 7}
+_ONE_BY_ONE: Any = {"mode": "adaptive", "max_attempts": 0}
+"""Stops and starts keep to botocore's rate, but each attempt is ours: it has to pass the fence."""
 _NO_ANSWER = (aws.BotoCoreError, ResponseParserError)
 _NO_CREDENTIALS = (
     aws.NoCredentialsError,
@@ -34,111 +31,179 @@ _NO_CREDENTIALS = (
     aws.TokenRetrievalError,
     aws.SSOError,
 )
-_UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError)
+_NEVER_SENT = (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.SSLError)
+_PERMITTED, _FORBIDDEN = "DryRunOperation", "UnauthorizedOperation"
 
 
-class Ec2Executor:
-    """Calls StopInstances or StartInstances, then looks until EC2 says that it has happened.
+class Ec2Error(Exception):
+    """EC2 did not do what it was asked. `code` is EC2's own word, or one of ours."""
 
-    Region, credentials and endpoint are boto3's own settings; `AWS_REGION` is read as well.
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+class RefusedError(Ec2Error):
+    """EC2 said no, for certain: to all of the call, though only one instance may be the reason."""
+
+
+class BusyError(Ec2Error):
+    """The call did not get through: EC2 throttled it, or was not reached. Nothing was done."""
+
+
+class LostError(Ec2Error):
+    """There was no usable answer: EC2 may or may not have done it."""
+
+
+class UnsetError(Ec2Error):
+    """EC2 cannot be asked from here at all: credentials or region are missing. Nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One instance as EC2 describes it.
+
+    Attributes:
+        reason: EC2's code for its last change of state, such as `Server.InternalError`.
+        hibernates: whether it was launched so that it can hibernate.
+
+    """
+
+    state: str
+    reason: str | None = None
+    hibernates: bool = False
+
+
+class Ec2:
+    """The calls we make. Region, credentials and endpoint are boto3's settings.
+
+    `AWS_REGION` is read as well. Every method raises the errors above.
     """
 
     def __init__(self) -> None:
-        self._client: EC2Client | None = None
+        self._looking: EC2Client | None = None
+        self._acting: EC2Client | None = None
         self._creating = asyncio.Lock()
         self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
 
-    async def carry_out(self, order: Order) -> Result:
-        """Stop or start one instance."""
-        if order.runtime == "external" or not order.instance_id:
-            return Done(_no_machine(order))
-        try:
-            before = await self._state(order.instance_id)
-        except (aws.ClientError, *_NO_ANSWER) as error:
-            return _failed(order.instance_id, error)
-        if before in _GONE:
-            return gone(order.instance_id, before)
-        if before == _WANTED[order.action]:
-            return Done(f"{order.instance_id} was {before} already")
-        if datetime.now(UTC) >= order.deadline:
-            return Failed("expired", "its deadline passed before EC2 was asked", retryable=True)
-        return await self._act(order, order.instance_id)
+    async def look(self, instance_ids: Sequence[str]) -> Mapping[str, Seen]:
+        """Describe instances, at most 200; those that EC2 does not list are not there.
 
-    async def _act(self, order: Order, instance_id: str) -> Result:
-        """Ask EC2; where its answer is lost, what it did can only be seen."""
-        try:
-            await self._call(lambda client: _request(client, order.action, instance_id))
-        except aws.ClientError as error:
-            return _failed(instance_id, error)
-        except _NO_ANSWER as error:
-            return await self._seen(order, instance_id, f"no answer ({type(error).__name__})")
-        return await self._seen(order, instance_id, "asked")
+        A filter is asked, not a list of ids: one unknown id would fail the whole call.
+        (EC2 API Reference, DescribeInstances.)
+        """
+        wanted: Any = [{"Name": "instance-id", "Values": list(instance_ids)}]
+        found = await self._call(lambda: self._look_client().describe_instances(Filters=wanted))
+        return {
+            instance["InstanceId"]: _seen(instance)
+            for reservation in found["Reservations"]
+            for instance in reservation["Instances"]
+        }
 
-    async def _seen(self, order: Order, instance_id: str, state: str) -> Result:
-        """Look, less and less often, until it has happened or the deadline has passed."""
-        pause = _FIRST_LOOK
-        while (left := (order.deadline - datetime.now(UTC)).total_seconds()) > 0:
-            try:
-                state = await self._state(instance_id)
-            except (aws.ClientError, *_NO_ANSWER) as error:
-                state = f"not visible ({type(error).__name__})"
-            if state == _WANTED[order.action]:
-                return Done(f"{instance_id} is {state}")
-            if state in _GONE:
-                return gone(instance_id, state)
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_LOOK)
-        return Unknown(f"{instance_id} at the deadline: {state}")
+    async def ask(
+        self, action: Action, instance_ids: Sequence[str], *, hibernate: bool = False
+    ) -> Mapping[str, str]:
+        """Stop or start instances; give the state each was in before.
 
-    async def _state(self, instance_id: str) -> str:
-        found = await self._call(
-            lambda client: client.describe_instances(InstanceIds=[instance_id])
+        Doing so again is harmless. (EC2 API Reference, StopInstances and StartInstances.)
+        """
+        ids = list(instance_ids)
+        if action == "start":
+            started = await self._call(lambda: self._act_client().start_instances(InstanceIds=ids))
+            return _before(started["StartingInstances"])
+        asked = {"Hibernate": True} if hibernate else {}
+        stopped = await self._call(
+            lambda: self._act_client().stop_instances(InstanceIds=ids, **asked)
         )
-        for reservation in found["Reservations"]:
-            for instance in reservation["Instances"]:
-                return str(instance["State"]["Name"])
-        return "not listed"
+        return _before(stopped["StoppingInstances"])
 
-    async def _call(self, call: "Callable[[EC2Client], _T]") -> _T:
+    async def may(self, what: Literal["look", "stop", "start"], instance_id: str) -> bool:
+        """Ask, by a dry run, whether the credentials allow it. Nothing is done."""
+        calls: Mapping[str, Callable[[], Any]] = {
+            "look": lambda: self._look_client().describe_instances(DryRun=True),
+            "stop": lambda: self._act_client().stop_instances(
+                InstanceIds=[instance_id], DryRun=True
+            ),
+            "start": lambda: self._act_client().start_instances(
+                InstanceIds=[instance_id], DryRun=True
+            ),
+        }
+        try:
+            await self._call(calls[what])
+        except RefusedError as refused:
+            if refused.code not in {_PERMITTED, _FORBIDDEN}:
+                raise
+            return refused.code == _PERMITTED
+        return True
+
+    def _look_client(self) -> "EC2Client":
+        assert self._looking is not None
+        return self._looking
+
+    def _act_client(self) -> "EC2Client":
+        assert self._acting is not None
+        return self._acting
+
+    async def _call(self, call: Callable[[], _T]) -> _T:
         """Make one call in a thread, few at once."""
         async with self._calls:
-            return await asyncio.to_thread(call, await self._connected())
+            try:
+                await self._connected()
+                return await asyncio.to_thread(call)
+            except (aws.ClientError, *_NO_ANSWER) as error:
+                _raise(error)
 
-    async def _connected(self) -> "EC2Client":
-        """Create the client at the first call, once: it takes 0.1 s, and sessions share badly."""
+    async def _connected(self) -> None:
+        """Create the clients at the first call, once: it takes 0.1 s, and sessions share badly."""
         async with self._creating:
-            if self._client is None:
-                self._client = await asyncio.to_thread(_create)
-            return self._client
+            if self._looking is None or self._acting is None:
+                self._looking, self._acting = await asyncio.to_thread(_create)
 
 
-def _create() -> "EC2Client":
-    """Create a client. boto3 by itself reads AWS_DEFAULT_REGION alone, not AWS_REGION."""
+def _create() -> tuple["EC2Client", "EC2Client"]:
+    """Create the clients. boto3 by itself reads AWS_DEFAULT_REGION alone, not AWS_REGION."""
     session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    return session.client("ec2", config=_CONFIG)
+    looking, acting = (
+        Config(retries=retries, connect_timeout=5, read_timeout=20)
+        for retries in (_ADAPTIVE, _ONE_BY_ONE)
+    )
+    return session.client("ec2", config=looking), session.client("ec2", config=acting)
 
 
-def _no_machine(order: Order) -> str:
-    if order.runtime == "external":
-        return "runtime is external: there is no machine of ours"
-    return "the workspace has no instance"
+def _seen(instance: Any) -> Seen:
+    return Seen(
+        state=str(instance["State"]["Name"]),
+        reason=instance.get("StateReason", {}).get("Code") or None,
+        hibernates=bool(instance.get("HibernationOptions", {}).get("Configured")),
+    )
 
 
-def _request(client: "EC2Client", action: Literal["stop", "start"], instance_id: str) -> Any:
-    if action == "stop":
-        return client.stop_instances(InstanceIds=[instance_id])
-    return client.start_instances(InstanceIds=[instance_id])
+def _before(changes: Sequence[Any]) -> Mapping[str, str]:
+    return {
+        change["InstanceId"]: str(change.get("PreviousState", {}).get("Name", ""))
+        for change in changes
+    }
 
 
-def _failed(instance_id: str, error: Exception) -> Failed:
-    """Tell what a refusal means, or why EC2 could not be asked. Nothing was carried out."""
+def _raise(error: Exception) -> NoReturn:
+    """Tell apart what EC2 refused, did not take, and may have done without saying so."""
     if isinstance(error, aws.ClientError):
-        return refused(str(error.response.get("Error", {}).get("Code", "Unnamed")), instance_id)
-    why = f"{instance_id} was not touched ({type(error).__name__})"
+        said = error.response.get("Error", {})
+        code, message = str(said.get("Code", "Unnamed")), str(said.get("Message", ""))
+        if code in THROTTLES:
+            raise BusyError(code, message) from error
+        if is_server_side(code):
+            raise LostError(code, message) from error
+        raise RefusedError(code, message) from error
+    name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
-        return Failed("no_credentials", f"there are no AWS credentials: {why}", retryable=True)
+        raise UnsetError("no_credentials", f"there are no AWS credentials ({name})") from error
     if isinstance(error, aws.NoRegionError):
-        return Failed("no_region", f"AWS_REGION is not set: {why}", retryable=True)
-    if isinstance(error, _UNREACHABLE):
-        return Failed("ec2_unreachable", f"EC2 gave no answer: {why}", retryable=True)
-    return Failed("ec2_not_asked", f"EC2 could not be asked: {why}", retryable=True)
+        raise UnsetError("no_region", "AWS_REGION is not set") from error
+    if isinstance(error, _NEVER_SENT):
+        raise BusyError("ec2_unreachable", f"EC2 was not reached ({name})") from error
+    if isinstance(error, aws.ParamValidationError):
+        raise RefusedError("InvalidInstanceID.Malformed", str(error)) from error
+    if isinstance(error, (aws.ConnectionError, aws.HTTPClientError, ResponseParserError)):
+        raise LostError("ec2_silent", f"EC2 gave no answer ({name})") from error
+    raise UnsetError("ec2_not_asked", f"EC2 could not be asked ({name})") from error

@@ -1,7 +1,7 @@
 """What the worker needs of whoever carries stops and starts out."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -18,6 +18,11 @@ class Order:
     runtime: str | None
     generation: int
     deadline: datetime
+
+    @property
+    def expired(self) -> bool:
+        """Whether nothing may be begun for it any more."""
+        return datetime.now(UTC) >= self.deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +42,30 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unasked:
+    """Nobody was asked this time. Whether an earlier delivery was carried out is not known here."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """It may or may not have been carried out. Nothing is claimed; the deadline will settle it."""
 
     detail: str
 
 
-Result = Done | Failed | Unknown
+Result = Done | Failed | Unasked | Unknown
+SUPERSEDED = Failed("superseded", "a later command has touched this workspace", retryable=False)
 
 
 class Executor(Protocol):
-    """Carries one order out and tells what became of it; it does not raise for what can happen."""
+    """Carries one order out and tells what became of it; it does not raise for what can happen.
+
+    Nothing is begun after the order's deadline.
+    """
 
     async def carry_out(self, order: Order) -> Result:
         """Stop or start one machine. Doing it twice is the same as once."""

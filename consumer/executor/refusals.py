@@ -12,32 +12,40 @@ _MEANINGS: Mapping[str, str] = {
     "InvalidInstanceID.NotFound": "EC2 knows no such instance",
     "OperationNotPermitted": "stop protection is on for the instance",
     "RequestExpired": "the credentials have expired, or the clock here is wrong",
-    "RequestLimitExceeded": "EC2 throttled the call, and every retry of it",
     "UnauthorizedOperation": "the credentials do not allow this",
     "UnsupportedOperation": "this kind of instance cannot be stopped (instance store)",
 }
-_RETRYABLE = frozenset(
-    {
-        "IncorrectInstanceState",
-        "InsufficientInstanceCapacity",
-        "InternalError",
-        "InternalFailure",
-        "RequestExpired",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "Throttling",
-        "ThrottlingException",
-        "Unavailable",
-    }
-)
+_RETRYABLE = frozenset({"IncorrectInstanceState", "InsufficientInstanceCapacity", "RequestExpired"})
+THROTTLES = frozenset({"EC2ThrottledException", "RequestLimitExceeded", "Throttling"}) | {
+    "RequestThrottled",
+    "ThrottledException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "429",
+}
+"""EC2 took no notice of the call. (EC2 API Reference, error codes and request throttling.)"""
+_SERVER_SIDE = frozenset({"InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable"})
+PASSING = frozenset({"IncorrectInstanceState", "InvalidInstanceID.NotFound"})
+"""May be so only until EC2's view of a machine has caught up with what was done to it."""
+
+
+def is_server_side(code: str) -> bool:
+    """Tell whether EC2 itself failed. A code of digits is an HTTP status without a body."""
+    return code in _SERVER_SIDE or code.startswith(("Server.", "5"))
 
 
 def refused(code: str, instance_id: str) -> Failed:
-    """Tell what a refusal means. A code of digits is an HTTP status without a body."""
-    retryable = code in _RETRYABLE or code.startswith(("Server.", "5"))
-    return Failed(code, f"{_MEANINGS.get(code, 'EC2 refused')}: {instance_id}", retryable)
+    """Tell what a refusal means."""
+    return Failed(code, f"{_MEANINGS.get(code, 'EC2 refused')}: {instance_id}", code in _RETRYABLE)
 
 
 def gone(instance_id: str, state: str) -> Failed:
     """Tell that a machine is terminated or about to be."""
     return Failed("InstanceGone", f"{instance_id} is {state}; none is made anew", retryable=False)
+
+
+def fell_back(instance_id: str, state: str, reason: str | None) -> Failed:
+    """Tell that a start was accepted and begun, and the machine went down again by itself."""
+    return Failed(
+        reason or "FellBack", f"{instance_id} began to start and is {state} again", retryable=True
+    )

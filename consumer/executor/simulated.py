@@ -2,7 +2,7 @@
 
 import asyncio
 
-from consumer.executor.port import Done, Failed, Order, Result
+from consumer.executor.port import Done, Failed, Order, Result, Unasked
 
 _PARTS = 10_000
 
@@ -19,6 +19,8 @@ class SimulatedExecutor:
 
     async def carry_out(self, order: Order) -> Result:
         """Pretend."""
+        if order.expired:
+            return Unasked("expired", "its deadline passed before it was begun", retryable=True)
         await asyncio.sleep(self._delay)
         if order.workspace_id.int % _PARTS < self._failures * _PARTS:
             return Failed("simulated", f"{order.name} is one of those that fail", retryable=True)

@@ -3,11 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
-from uuid import UUID
 
 from pydantic import ValidationError
 
-from consumer.executor.port import Done, Executor, Failed, Order, Result, Unknown
+from consumer.executor.port import (
+    SUPERSEDED,
+    Done,
+    Executor,
+    Failed,
+    Order,
+    Unasked,
+    Unknown,
+)
 from consumer.message import Inbound, Outbound, UnavailableError, UnreadableError
 from consumer.observe import bound, say
 from consumer.operation import message_id
@@ -17,28 +24,27 @@ from schemas.envelope import Attributes, first_error, read, write
 from schemas.results import Stopped
 from schemas.strict import canonical_json
 
-Fence = Callable[[UUID, int], Awaitable[bool]]
+IsNewest = Callable[[Order], Awaitable[bool]]
 Receipt = Literal["confirmed", "returned", "failed"]
 Publish = Callable[[Sequence[Outbound]], Awaitable[Sequence[Receipt]]]
 
 SOURCE = "workspace-lifecycle-executor"
 _SUCCESS = {"stop": "workspace.stopped", "start": "workspace.started"}
 _FAILURE = {"stop": "workspace.stop.failed", "start": "workspace.start.failed"}
-_SUPERSEDED = Failed("superseded", "a later command has touched this workspace", retryable=False)
 
 
 class Worker:
     """The stage between the queue of executor commands and an executor.
 
-    `fence(workspace_id, generation)` tells whether a generation is still the newest; `publish`
-    gives one receipt a message. Commands over `max_body` bytes are not parsed.
+    `is_newest` is the fence: it tells whether no later command has touched an order's workspace.
+    `publish` gives one receipt a message. Commands over `max_body` bytes are not parsed.
     """
 
     def __init__(
-        self, executor: Executor, fence: Fence, publish: Publish, max_body: int = 65_536
+        self, executor: Executor, is_newest: IsNewest, publish: Publish, max_body: int = 65_536
     ) -> None:
         self._executor = executor
-        self._fence = fence
+        self._is_newest = is_newest
         self._publish = publish
         self._max_body = max_body
 
@@ -54,21 +60,25 @@ class Worker:
             raise UnreadableError(f"unreadable command: more than {self._max_body} bytes")
         attributes, order = _read(inbound)
         with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
-            result = await self._carry_out(order, first=inbound.deliveries == 0)
+            result = await self._carry_out(order, first=inbound.first)
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
             await self._answer(_result(attributes, order, result))
             _tell(order, result)
 
-    async def _carry_out(self, order: Order, *, first: bool) -> Result:
-        if not await self._fence(order.workspace_id, order.generation):
-            return _SUPERSEDED
-        if datetime.now(UTC) >= order.deadline and not first:
-            return Unknown("its deadline passed, and an earlier delivery may have been carried out")
-        if datetime.now(UTC) >= order.deadline:
+    async def _carry_out(self, order: Order, *, first: bool) -> Done | Failed | Unknown:
+        """Have an order carried out; claim nothing of what an earlier delivery may have done."""
+        if not await self._is_newest(order):
+            return SUPERSEDED
+        if order.expired and first:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)
-        return await self._executor.carry_out(order)
+        result = await self._executor.carry_out(order)
+        if isinstance(result, Unasked) and first:
+            return Failed(result.code, result.detail, result.retryable)
+        if isinstance(result, Unasked):
+            return Unknown(f"{result.detail} this time, but an earlier delivery may have been")
+        return result
 
     async def _answer(self, message: Outbound) -> None:
         (receipt,) = await self._publish([message])
@@ -78,7 +88,7 @@ class Worker:
 
 def _tell(order: Order, result: Done | Failed) -> None:
     """Say the one fact of an order that was answered."""
-    if result is _SUPERSEDED:
+    if result is SUPERSEDED:
         say("order.fenced", action=order.action, generation=order.generation)
     elif isinstance(result, Failed):
         say("order.failed", action=order.action, code=result.code, detail=result.detail)

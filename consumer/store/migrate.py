@@ -75,7 +75,13 @@ async def check(connection: Connection) -> None:
 
     """
     await check_workspaces(connection)
-    missing = await _missing(connection)
+    try:
+        missing = await _missing(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UnfitDatabaseError(
+            f"the database role may not read the schema lifecycle ({text_of(error)}): "
+            "grant it usage on the schema, and select, insert, update, delete on its tables"
+        ) from error
     if missing:
         names = ", ".join(migration.name for migration in missing)
         raise UnfitDatabaseError(

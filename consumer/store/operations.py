@@ -3,7 +3,7 @@
 from dataclasses import astuple
 from uuid import UUID
 
-from consumer.operation import Operation, SettledOperation
+from consumer.operation import Operation, Standing
 from consumer.store.pool import Connection
 from consumer.store.statements import load
 
@@ -15,11 +15,11 @@ async def record_operation(connection: Connection, operation: Operation) -> None
     await connection.execute(_SQL["record_operation"], *astuple(operation))
 
 
-async def settled_operation(connection: Connection, operation_id: UUID) -> SettledOperation:
-    """Read what the settled event of an operation tells."""
-    row = await connection.fetchrow(_SQL["settled_operation"], operation_id)
+async def standing(connection: Connection, operation_id: UUID) -> Standing:
+    """Read how an operation stands."""
+    row = await connection.fetchrow(_SQL["standing"], operation_id)
     assert row is not None
-    return SettledOperation(**dict(row))
+    return Standing(**dict(row))
 
 
 async def next_deadline(connection: Connection) -> float | None:

@@ -17,13 +17,17 @@ _SQL = load("outbox")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One message to be put into the outbox; without a body it is its operation's answer."""
+    """One message to be put into the outbox; without a body it is its operation's answer.
+
+    `derived_from` is what its id is derived from beside the operation; its type where it is None.
+    """
 
     kind: Literal["event", "reply", "fanout"]
     type: str
     reply_to: str | None = None
     correlation_id: str | None = None
     body: bytes | None = None
+    derived_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Taken:
     correlation_id: str | None
     attempts: int
     body: bytes | None
+    derived_from: str | None
     deprecated: bool
     recorded_at: datetime
     traceparent: str | None
@@ -64,6 +69,7 @@ async def put_outbox(
         [message.reply_to for message in messages],
         [message.correlation_id for message in messages],
         [message.body for message in messages],
+        [message.derived_from for message in messages],
     )
 
 
@@ -104,6 +110,7 @@ def _taken(row: asyncpg.Record) -> Taken:
         correlation_id=row["correlation_id"],
         attempts=row["attempts"],
         body=row["body"],
+        derived_from=row["derived_from"],
         deprecated=row["deprecated"],
         recorded_at=row["recorded_at"],
         traceparent=row["traceparent"],

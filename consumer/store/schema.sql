@@ -41,7 +41,8 @@ create table lifecycle.operation (
     timed_out_count   integer not null default 0,
     recorded_at       timestamptz not null,
     deadline          timestamptz not null,
-    settled_at        timestamptz
+    settled_at        timestamptz,
+    progress_at       timestamptz
 );
 
 create index operation_open on lifecycle.operation (deadline) where settled_at is null;
@@ -77,7 +78,8 @@ create table lifecycle.inbox (
 );
 
 -- Everything that leaves. An answer's bytes stand in its operation, a fan-out's in its targets;
--- body is for what stands nowhere else. progress is the last workspace of a fan-out confirmed.
+-- body is for what stands nowhere else. progress is the last workspace of a fan-out confirmed. A
+-- message's id is derived from its operation and derived_from, or its type where that is null.
 create table lifecycle.outbox (
     seq             bigint generated always as identity primary key,
     operation_id    uuid not null,
@@ -88,7 +90,8 @@ create table lifecycle.outbox (
     body            bytea,
     progress        uuid,
     attempts        integer not null default 0,
-    created_at      timestamptz not null default now()
+    created_at      timestamptz not null default now(),
+    derived_from    text
 );
 
 create function lifecycle.wake_relay() returns trigger language plpgsql as $$

@@ -1,6 +1,7 @@
 """Targets: one workspace in an operation, from the change to its outcome."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,20 +11,34 @@ from pydantic import TypeAdapter
 from consumer.operation import Generation, Recorded, Result
 from consumer.store.pool import Connection
 from consumer.store.statements import load
-from schemas.events import Changed, Failure
+from schemas.events import Changed, Correction, Failure
 
 _SQL = load("targets")
 _CHANGED = TypeAdapter(tuple[Changed, ...])
+_CORRECTIONS = TypeAdapter(tuple[Correction, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a batch of results meant for one operation."""
+class News:
+    """What a batch of results, or a deadline, meant for one operation.
+
+    Attributes:
+        outcome_count: how many targets got an outcome by it; open_count: how many have none yet.
+        settled: this was the last of them. It is said of an operation once.
+        progressed: it is large, and nobody was told of its progress for a second.
+        last_result: the message that gave the last of them; None where it was the deadline.
+        corrections: targets that had timed out and have an outcome after all.
+
+    """
 
     operation_id: UUID
     outcome_count: int
     open_count: int
     compensated_count: int
+    settled: bool
+    progressed: bool
+    last_result: str | None
+    corrections: tuple[Correction, ...]
 
 
 async def pause_targets(
@@ -55,15 +70,26 @@ async def undo_targets(
     )
 
 
-async def is_newest(connection: Connection, workspace_id: UUID, generation: int) -> bool:
-    """Tell whether no later command has touched the workspace."""
-    row = await connection.fetchrow(_SQL["is_newest"], workspace_id, generation)
-    assert row is not None
-    return bool(row["newest"])
+async def newest(
+    connection: Connection, workspace_ids: Sequence[UUID], generations: Sequence[int]
+) -> list[bool]:
+    """Tell of each workspace whether no command later than its generation has touched it."""
+    rows = await connection.fetch(_SQL["newest"], workspace_ids, generations)
+    return [row["newest"] for row in rows]
 
 
-async def settle_targets(connection: Connection, results: Sequence[Result]) -> list[Progress]:
-    """Take results in; give the progress of each operation that one of them was news for."""
+@asynccontextmanager
+async def holding(
+    connection: Connection, workspace_ids: Sequence[UUID], generations: Sequence[int]
+) -> AsyncIterator[list[bool]]:
+    """Keep other executors off these workspaces for the time of a block; tell as `newest`."""
+    async with connection.transaction():
+        await connection.execute(_SQL["hold_workspaces"], workspace_ids)
+        yield await newest(connection, workspace_ids, generations)
+
+
+async def settle_targets(connection: Connection, results: Sequence[Result]) -> list[News]:
+    """Take results in; tell each operation that one of them was news for."""
     failed = [result.workspace_id for result in results if result.outcome == "failed"]
     if failed:
         await connection.execute(_SQL["lock_failed"], failed)
@@ -72,16 +98,18 @@ async def settle_targets(connection: Connection, results: Sequence[Result]) -> l
         [result.operation_id for result in results],
         [result.workspace_id for result in results],
         [result.generation for result in results],
+        [result.action for result in results],
         [result.outcome for result in results],
         [result.code for result in results],
         [result.detail for result in results],
+        [result.message_id for result in results],
     )
-    return [_progress(row) for row in rows]
+    return [_news(row) for row in rows]
 
 
-async def expire_targets(connection: Connection) -> list[Progress]:
+async def expire_targets(connection: Connection) -> list[News]:
     """Time out what is open past its deadline; give the operations this settled."""
-    return [_progress(row) for row in await connection.fetch(_SQL["expire_targets"])]
+    return [_news(row) for row in await connection.fetch(_SQL["expire_targets"])]
 
 
 async def failures(
@@ -103,10 +131,15 @@ def _recorded(row: asyncpg.Record | None) -> Recorded:
     )
 
 
-def _progress(row: asyncpg.Record) -> Progress:
-    return Progress(
+def _news(row: asyncpg.Record) -> News:
+    corrections = row["corrections"]
+    return News(
         operation_id=row["operation_id"],
-        outcome_count=row["n"],
+        outcome_count=row["outcome_count"],
         open_count=row["open_count"],
-        compensated_count=row["compensated"],
+        compensated_count=row["compensated_count"],
+        settled=row["settled"],
+        progressed=row["progressed"],
+        last_result=row["last_result"],
+        corrections=_CORRECTIONS.validate_json(corrections) if corrections else (),
     )

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from consumer.broker.topology import declare
 from consumer.devstack.management import call
 from consumer.devstack.stack import Stack
 from consumer.observe import listening
@@ -30,13 +29,6 @@ async def gate(amqp_url: str) -> AsyncIterator[Gate]:
     """Put a gate before the broker."""
     async with gate_before(amqp_url) as before:
         yield before
-
-
-@pytest.fixture
-async def declared_url(amqp_url: str) -> str:
-    """Lease a vhost in which the topology is declared."""
-    await declare(amqp_url)
-    return amqp_url
 
 
 @pytest.fixture

@@ -170,3 +170,28 @@ async def test_a_listener_whose_connection_is_lost_is_told(declared_url: str, ga
         gate.cut()
         with pytest.raises(UnavailableError, match="no longer listening"):
             await asyncio.wait_for(anext(heard), PATIENCE)
+
+
+async def test_a_wait_that_is_broken_off_loses_nothing(declared_url: str) -> None:
+    """Who gave up waiting for a while hears what is said afterwards."""
+    async with (
+        Caller(declared_url) as caller,
+        caller.listen("workspace.events", "workspace.started") as heard,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(heard), 0.05)
+        await caller.send(event(1, "workspace.started"))
+        assert (await asyncio.wait_for(anext(heard), PATIENCE)).body == b"1"
+
+
+async def test_the_end_of_hearing_is_told_to_whoever_asks(declared_url: str, gate: Gate) -> None:
+    """A lost connection is no end without a word for the second who waits, or the second time."""
+    assert declared_url
+    async with Caller(gate.url) as caller, caller.listen("workspace.events", "#") as heard:
+        waits = [asyncio.ensure_future(anext(heard)) for _ in range(2)]
+        gate.cut()
+        async with asyncio.timeout(PATIENCE):
+            ends = await asyncio.gather(*waits, return_exceptions=True)
+            with pytest.raises(UnavailableError, match="no longer listening"):
+                await anext(heard)
+    assert [type(end) for end in ends] == [UnavailableError, UnavailableError]

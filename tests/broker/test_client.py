@@ -12,7 +12,17 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumer.client import LifecycleClient, RejectedError
-from schemas.events import RejectedPreview, Summary, SummaryPreview
+from consumer.message import UnavailableError
+from schemas.events import (
+    Corrected,
+    Progress,
+    RejectedPreview,
+    Settled,
+    Summary,
+    SummaryPreview,
+)
+from schemas.results import Stopped
+from tests.broker.gate import Gate
 from tests.broker.tools import PATIENCE, Bystander
 
 NAMED, OPERATION, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -53,6 +63,9 @@ SETTLED = COMMON | {
     "failures": [],
     "duration_ms": 5,
 }
+COUNTS = {name: SETTLED[name] for name in ("target_count", "succeeded_count", "failed_count")}
+PROGRESS = COMMON | COUNTS | {"superseded_count": 0, "open_count": 7}
+CORRECTED = COMMON | COUNTS | {"superseded_count": 0, "timed_out_count": 0, "corrections": []}
 STOPPED = {"operation_id": str(OPERATION), "workspace_id": str(NAMED), "generation": 1}
 
 
@@ -235,3 +248,74 @@ async def test_outcomes_may_be_waited_for_in_any_order(
         async with asyncio.timeout(PATIENCE):
             assert (await watch.settled(OPERATION)).operation_id == OPERATION
             assert (await watch.settled(OTHER)).operation_id == OTHER
+
+
+async def test_several_operations_may_be_waited_for_at_once(
+    client: LifecycleClient, program: Program
+) -> None:
+    """Each wait gets its own operation's end and results, whoever of them was reading."""
+    told: dict[UUID, list[UUID]] = {OPERATION: [], OTHER: []}
+    async with client.watching() as watch:
+        waits = [
+            asyncio.ensure_future(
+                watch.settled(
+                    one, lambda event: told[event.operation_id].append(event.workspace_id)
+                )
+            )
+            for one in (OPERATION, OTHER, OPERATION)
+        ]
+        await asyncio.sleep(0)
+        for one in (OTHER, OPERATION):
+            mine = {"operation_id": str(one)}
+            await program.say("workspace.stopped", STOPPED | mine)
+            await program.say("workspace.pause.settled", SETTLED | mine)
+        async with asyncio.timeout(PATIENCE):
+            ends = await asyncio.gather(*waits)
+    assert [end.operation_id for end in ends] == [OPERATION, OTHER, OPERATION]
+    assert told == {OPERATION: [NAMED, NAMED], OTHER: [NAMED]}
+
+
+async def test_a_wait_that_was_given_up_can_be_taken_up_again(
+    client: LifecycleClient, program: Program
+) -> None:
+    """A timeout around a wait ends that wait and nothing else."""
+    async with client.watching() as watch:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watch.settled(OPERATION), 0.05)
+        await program.say("workspace.pause.settled", SETTLED)
+        async with asyncio.timeout(PATIENCE):
+            assert (await watch.settled(OPERATION)).succeeded_count == 1
+
+
+async def test_one_operation_is_followed_through_all_that_is_said_of_it(
+    client: LifecycleClient, program: Program
+) -> None:
+    """Results in either form, progress, the end and what is corrected after it; of no other one."""
+    plain = json.dumps(STOPPED).encode()
+    async with client.watching() as watch:
+        with watch.following(OPERATION) as course:
+            await program.say("workspace.pause.progress", PROGRESS | {"operation_id": str(OTHER)})
+            await program.say("workspace.pause.progress", PROGRESS)
+            await program.say("workspace.stopped", STOPPED)
+            await program.say("workspace.stopped", body=plain)
+            await program.say("workspace.pause.settled", body=plain)
+            await program.say("workspace.pause.settled", SETTLED)
+            await program.say("workspace.pause.corrected", CORRECTED)
+            async with asyncio.timeout(PATIENCE):
+                heard = [await anext(course) for _ in range(5)]
+    assert [type(one) for one in heard] == [Progress, Stopped, Stopped, Settled, Corrected]
+    assert {one.operation_id for one in heard} == {OPERATION}
+
+
+async def test_the_loss_of_the_connection_ends_every_wait(declared_url: str, gate: Gate) -> None:
+    """All who wait are told, and on a new connection they may listen again."""
+    assert declared_url
+    async with LifecycleClient(gate.url) as client:
+        async with client.watching() as watch:
+            waits = [asyncio.ensure_future(watch.settled(one)) for one in (OPERATION, OTHER)]
+            await asyncio.sleep(0)
+            gate.cut()
+            ends = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), PATIENCE)
+        assert [type(end) for end in ends] == [UnavailableError, UnavailableError]
+        async with client.watching():
+            pass

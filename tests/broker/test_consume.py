@@ -139,6 +139,7 @@ async def test_unavailable_is_tried_again_in_place_and_never_counted(
     async with running(consumer(declared_url, handler, attempts=1)):
         await handler.called(5)
     assert [message.deliveries for message in handler.calls] == [0] * 5
+    assert [message.tries for message in handler.calls] == [0, 1, 2, 3, 4]
     assert facts.of("delivery.retried")[0]["why"] == "the database is away"
     assert not facts.of("delivery.failed")
     assert await wire.emptied(COMMANDS_QUEUE)

@@ -26,7 +26,7 @@ async def _poison(message: Inbound) -> None:
         raise UnreadableError("no JSON\nat all")
 
 
-async def _leave(_: object) -> None:
+async def _leave(*_: object) -> None:
     """Declare nothing."""
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
 from consumer.devstack.platform import aws_environment
 from consumer.devstack.stack import Stack
@@ -61,8 +60,8 @@ def front(aws: "EC2Client", stack: Stack, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore try once: eight retries take half a minute."""
-    monkeypatch.setattr(ec2, "_CONFIG", Config(retries={"mode": "adaptive", "max_attempts": 0}))
+    """Let botocore try once: eight tries take half a minute."""
+    monkeypatch.setattr(ec2, "_ADAPTIVE", {"mode": "adaptive", "max_attempts": 0})
 
 
 @pytest.fixture

@@ -40,10 +40,10 @@ class Desk:
         self.fenced: list[tuple[UUID, int]] = []
         self.newest = newest
         self.receipt = receipt
-        self.worker = Worker(self.executor, self._fence, self._publish)
+        self.worker = Worker(self.executor, self._is_newest, self._publish)
 
-    async def _fence(self, workspace_id: UUID, generation: int) -> bool:
-        self.fenced.append((workspace_id, generation))
+    async def _is_newest(self, order: Order) -> bool:
+        self.fenced.append((order.workspace_id, order.generation))
         return self.newest
 
     async def _publish(self, batch: Sequence[Outbound]) -> Sequence[Receipt]:

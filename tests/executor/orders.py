@@ -14,6 +14,7 @@ def order(
     runtime: str | None = None,
     seconds: float = 20,
     workspace_id: UUID | None = None,
+    generation: int = 1,
 ) -> Order:
     """Make an order whose deadline is `seconds` from now."""
     return Order(
@@ -23,6 +24,6 @@ def order(
         name="w",
         instance_id=instance_id,
         runtime=runtime,
-        generation=1,
+        generation=generation,
         deadline=datetime.now(UTC) + timedelta(seconds=seconds),
     )

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumer.executor.ec2 import Ec2Executor
 from consumer.executor.port import Done, Executor, Failed
 from consumer.executor.simulated import SimulatedExecutor
+from tests.executor.fences import fleet
 from tests.executor.orders import order
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def executor(request: pytest.FixtureRequest, aws: "EC2Client") -> Executor:
     assert aws.meta.region_name == "us-east-1"
     if request.param == "simulated":
         return SimulatedExecutor(delay=0.01, failures=0)
-    return Ec2Executor()
+    return fleet()
 
 
 async def test_a_stop_and_a_start_are_carried_out(executor: Executor, instance_id: str) -> None:

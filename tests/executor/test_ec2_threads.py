@@ -1,4 +1,4 @@
-"""Ec2Executor beside others: the loop, the threads, the client, and what it never does."""
+"""FleetExecutor beside others: the loop, the threads, the client, and what it never does."""
 
 import asyncio
 import re
@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 import consumer
-from consumer.executor.ec2 import Ec2Executor
-from consumer.executor.port import Done
+from consumer.executor.ec2 import Ec2
 from tests.executor.conftest import state
+from tests.executor.fences import fleet
 from tests.executor.front import Front, until
 from tests.executor.orders import order
 
@@ -24,10 +24,10 @@ async def test_a_slow_ec2_holds_neither_the_loop_nor_its_threads(
 ) -> None:
     """With every call slow the loop keeps its beat and a name can still be looked up."""
     loop = asyncio.get_running_loop()
-    executor = Ec2Executor()
-    assert isinstance(await executor.carry_out(order("start", instance_id)), Done)
+    ec2 = Ec2()
+    await ec2.look([instance_id])
     front.delay = 0.5
-    carried = asyncio.gather(*(executor.carry_out(order("start", instance_id)) for _ in range(12)))
+    carried = asyncio.gather(*(ec2.look([instance_id]) for _ in range(12)))
     longest = 0.0
     await until(lambda: front.at_once == 4)
     began = loop.time()
@@ -37,16 +37,16 @@ async def test_a_slow_ec2_holds_neither_the_loop_nor_its_threads(
     while not carried.done():
         await asyncio.sleep(0.01)
         longest, last = max(longest, loop.time() - last), loop.time()
-    assert all(isinstance(result, Done) for result in carried.result())
+    assert all(seen[instance_id].state == "running" for seen in carried.result())
     assert looked_up < 0.4
     assert longest < 0.4
     assert front.most_at_once <= 4
 
 
-async def test_the_client_is_created_once_and_not_before_it_is_needed(
+async def test_the_clients_are_created_once_and_not_before_it_is_needed(
     aws: "EC2Client", instance_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many first orders at once share one client: boto3's session is not safe to share then."""
+    """Many first orders at once share two clients: boto3's session is not safe to share then."""
     created: list[object] = []
 
     class Counted(boto3.Session):
@@ -55,10 +55,10 @@ async def test_the_client_is_created_once_and_not_before_it_is_needed(
             return super().client(*args, **settings)  # type: ignore[call-overload]
 
     monkeypatch.setattr(boto3, "Session", Counted)
-    executor = Ec2Executor()
+    executor = fleet()
     assert created == []
     await asyncio.gather(*(executor.carry_out(order("start", instance_id)) for _ in range(8)))
-    assert len(created) == 1
+    assert len(created) == 2
     assert state(aws, instance_id) == "running"
 
 

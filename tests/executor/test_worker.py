@@ -6,7 +6,7 @@ from uuid import uuid5
 
 import pytest
 
-from consumer.executor.port import Done, Failed, Unknown
+from consumer.executor.port import Done, Failed, Unasked, Unknown
 from consumer.executor.worker import Worker
 from consumer.message import UnavailableError, UnreadableError
 from tests.executor.conftest import Facts
@@ -146,10 +146,27 @@ async def test_a_fence_that_cannot_be_asked_stops_everything() -> None:
 
 async def test_past_its_deadline_a_redelivered_command_claims_nothing() -> None:
     """An earlier delivery may have been carried out: where the outcome is unknown, say so."""
-    desk = Desk()
+    desk = Desk(Unasked("expired", "too late", retryable=True))
     await desk.worker.handle(replace(command(seconds=-1), deliveries=1))
     assert desk.published == []
-    assert desk.executor.orders == []
+
+
+async def test_past_its_deadline_a_redelivered_command_tells_what_can_be_seen() -> None:
+    """What an earlier delivery brought about is told, however late it is."""
+    desk = Desk(Done("i-1 is stopped"))
+    message, _ = await desk.answer(replace(command(seconds=-1), deliveries=1))
+    assert message.type == "workspace.stopped"
+
+
+@pytest.mark.parametrize(("deliveries", "tries", "published"), [(0, 0, 1), (1, 0, 0), (0, 1, 0)])
+async def test_that_nobody_was_asked_is_a_failure_of_a_first_try_alone(
+    deliveries: int, tries: int, published: int, facts: Facts
+) -> None:
+    """What this try did not ask, an earlier one may have asked: then nothing is claimed."""
+    desk = Desk(Unasked("ec2_unreachable", "EC2 was not reached", retryable=True))
+    await desk.worker.handle(replace(command(), deliveries=deliveries, tries=tries))
+    assert len(desk.published) == published
+    assert [fact for fact, _ in facts] == ["order.failed" if published else "order.unknown"]
 
 
 async def test_a_command_over_the_limit_is_not_parsed() -> None:

@@ -1,9 +1,11 @@
 """README: its Python runs, its commands exist, its settings are the program's."""
 
+import asyncio
 import re
 import subprocess
 import textwrap
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import click
@@ -11,6 +13,8 @@ import pytest
 
 from consumer.cli.main import cli
 from consumer.settings import Settings
+from schemas.commands import StopWorkspace
+from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +24,42 @@ README = (ROOT / "README.md").read_text()
 def blocks(language: str) -> list[str]:
     """Give the code blocks of a language."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.settings(executor="none")
+@pytest.mark.usefixtures("program")
+async def test_the_complete_executor_runs(
+    forest: Forest, amqp_url: str, caller: WireCaller
+) -> None:
+    """It stops what it can, tells what it cannot, and leaves alone what a newer command touched."""
+    top = await forest.plant("top", "top/stuck", "top/resumed")
+    paused = await caller.pause(top, cascade=True)
+    await caller.hear("workspace.stop", 3)
+    overtaken = await caller.pause(top, cascade=True)
+    await forest.connection.execute(
+        "update workspaces set status = 'online' where name = 'resumed'"
+    )
+    again = await caller.pause(forest.ids["resumed"])
+    (recipe,) = blocks("python executor")
+    names: dict[str, Any] = {}
+    exec(compile(recipe, "README.md", "exec"), names)
+
+    async def carry_out(kind: str, order: StopWorkspace) -> dict[str, object]:
+        if order.name == "stuck":
+            return {"code": "stuck", "detail": "it does not stop", "retryable": False}
+        return {"detail": f"{kind} {order.name}"}
+
+    executing = asyncio.ensure_future(names["execute"](amqp_url, carry_out))
+    try:
+        (settled,) = await caller.hear(
+            "workspace.pause.settled", operation_id=paused.data["operation_id"]
+        )
+        await caller.hear("workspace.pause.settled", operation_id=again.data["operation_id"])
+    finally:
+        executing.cancel()
+    assert overtaken.data["paused_count"] == 0
+    assert [one["name"] for one in settled.data["failures"]] == ["stuck"]
+    assert (await forest.statuses())["stuck"] == "online"
 
 
 @pytest.mark.usefixtures("program")
@@ -62,12 +102,14 @@ def test_every_make_target_exists() -> None:
 
 def test_the_settings_table_is_the_programs() -> None:
     """Every setting stands in the table, and nothing else does."""
-    written = set(re.findall(r"`LIFECYCLE_(\w+)`", README.partition("## Run it")[2]))
+    table = (ROOT / "docs" / "settings.md").read_text()
+    written = set(re.findall(r"`LIFECYCLE_(\w+)`", table))
     assert written == {name.upper() for name in Settings.model_fields}
 
 
 def test_readme_fits_and_comes_to_the_point() -> None:
-    """Under 150 lines, and the first code before line 25."""
+    """Under 150 lines beside the complete executor, and the first code before line 25."""
+    (executor,) = blocks("python executor")
     lines = README.splitlines()
-    assert len(lines) < 150
+    assert len(lines) - len(executor.splitlines()) < 150
     assert next(i for i, line in enumerate(lines) if line.startswith("```")) < 25

@@ -20,6 +20,7 @@ class Carried:
 
     operation_id: UUID
     recorded: Recorded
+    action: Action
 
     def result(self, workspace_id: UUID, outcome: Outcome = "succeeded") -> Result:
         """Say what an executor would say about one target."""
@@ -27,6 +28,7 @@ class Carried:
             operation_id=self.operation_id,
             workspace_id=workspace_id,
             generation=self.recorded.generation,
+            action=self.action,
             outcome=outcome,
             message_id="r",
             code="refused" if outcome == "failed" else None,
@@ -38,21 +40,21 @@ async def pause(connection: Connection, top: UUID, seconds: float = 60) -> Carri
     """Pause a tree."""
     operation_id = uuid4()
     recorded = await pause_targets(connection, top, operation_id, 100)
-    return await _record(connection, "pause", top, Carried(operation_id, recorded), seconds)
+    return await _record(connection, top, Carried(operation_id, recorded, "pause"), seconds)
 
 
 async def resume(connection: Connection, top: UUID, seconds: float = 60) -> Carried:
     """Resume a tree."""
     operation_id = uuid4()
     recorded = await resume_targets(connection, top, operation_id, 100)
-    return await _record(connection, "resume", top, Carried(operation_id, recorded), seconds)
+    return await _record(connection, top, Carried(operation_id, recorded, "resume"), seconds)
 
 
 async def undo(connection: Connection, top: UUID, earlier: Carried) -> Carried:
     """Undo a pause."""
     operation_id = uuid4()
     recorded = await undo_targets(connection, top, operation_id, 100, earlier.operation_id)
-    return await _record(connection, "resume", top, Carried(operation_id, recorded), 60)
+    return await _record(connection, top, Carried(operation_id, recorded, "resume"), 60)
 
 
 async def operation(connection: Connection, answer: bytes = b"answer") -> UUID:
@@ -71,10 +73,8 @@ async def blocked(connection: "asyncpg.Connection[asyncpg.Record]", by: int) -> 
         await asyncio.sleep(0.005)
 
 
-async def _record(
-    connection: Connection, action: Action, top: UUID, carried: Carried, seconds: float
-) -> Carried:
-    row = _row(action, carried.operation_id, top)
+async def _record(connection: Connection, top: UUID, carried: Carried, seconds: float) -> Carried:
+    row = _row(carried.action, carried.operation_id, top)
     row = replace(
         row,
         generation=carried.recorded.generation,

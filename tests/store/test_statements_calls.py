@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 import consumer.store
-from consumer.operation import Operation, SettledOperation
+from consumer.operation import Operation, Standing
 from consumer.store.statements import Statement, load, parse
 
 STORE = Path(str(files(consumer.store)))
@@ -60,10 +60,10 @@ async def test_a_call_gives_a_statement_what_it_takes(
 async def test_a_row_that_is_spread_has_the_fields_of_its_class(
     connection: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
-    """`SettledOperation(**row)` fits: the columns are its fields."""
-    prepared = await connection.prepare(STATEMENTS["settled_operation"].sql)
+    """`Standing(**row)` fits: the columns are its fields."""
+    prepared = await connection.prepare(STATEMENTS["standing"].sql)
     columns = {attribute.name for attribute in prepared.get_attributes()}
-    assert columns == {field.name for field in fields(SettledOperation)}
+    assert columns == {field.name for field in fields(Standing)}
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=lambda one: one.name)

@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 
 from consumer.operation import Operation, Outcome, Result
-from consumer.store.operations import record_operation
+from consumer.store.operations import record_operation, standing
 from consumer.store.pool import Connection, Database
 from consumer.store.targets import (
-    Progress,
+    News,
     expire_targets,
     failures,
-    is_newest,
+    newest,
     pause_targets,
     resume_targets,
     settle_targets,
@@ -60,18 +60,19 @@ def result(
         operation_id=operation,
         workspace_id=workspace,
         generation=generation,
+        action="pause",
         outcome=outcome,
         message_id="r",
         code="c" if outcome == "failed" else None,
     )
 
 
-async def settle(pool: Database, *results: Result) -> list[Progress]:
+async def settle(pool: Database, *results: Result) -> list[News]:
     """Take results in, in one transaction."""
     return await pool.run(partial(_settle, results))
 
 
-async def _settle(results: tuple[Result, ...], connection: Connection) -> list[Progress]:
+async def _settle(results: tuple[Result, ...], connection: Connection) -> list[News]:
     return await settle_targets(connection, results)
 
 
@@ -128,8 +129,8 @@ async def test_a_failed_stop_gives_back_status_and_url(pool: Database, forest: F
     async with pool.connection() as connection:
         listed = await failures(connection, operation, 2)
         assert [one.name for one in listed] == ["top", "kept"]
-        assert not await is_newest(connection, forest.ids["kept"], generation)
-        assert await is_newest(connection, top, generation)
+        assert await newest(connection, [forest.ids["kept"]], [generation]) == [False]
+        assert await newest(connection, [top], [generation]) == [True]
 
 
 async def test_what_is_open_at_the_deadline_times_out_and_is_left(
@@ -140,11 +141,64 @@ async def test_what_is_open_at_the_deadline_times_out_and_is_left(
     operation, generation, _ = await paused(pool, top, deadline=-1)
     await settle(pool, result(operation, top, generation))
 
-    async def expire(connection: Connection) -> list[Progress]:
+    async def expire(connection: Connection) -> list[News]:
         return await expire_targets(connection)
 
     (progress,) = await pool.run(expire)
     assert (progress.operation_id, progress.outcome_count) == (operation, 1)
     assert await pool.run(expire) == []
-    assert await settle(pool, result(operation, forest.ids["a"], generation, "failed")) == []
+    assert progress.settled
     assert await forest.statuses() == {"top": "paused", "a": "paused"}
+
+
+async def test_a_late_result_corrects_the_workspace_and_the_counts_once(
+    pool: Database, forest: Forest
+) -> None:
+    """What had timed out gets its outcome after all, and the operation is not settled again."""
+    top = await forest.plant("top", "top/a:degraded", "top/b")
+    operation, generation, _ = await paused(pool, top, deadline=-1)
+    await pool.run(expire_targets)
+    late = result(operation, forest.ids["a"], generation, "failed")
+    (news,) = await settle(pool, late, result(operation, top, generation))
+    assert (news.settled, news.progressed, news.open_count) == (False, False, 0)
+    assert [(one.name, one.outcome, one.restored_status) for one in news.corrections] == [
+        ("top", "succeeded", None),
+        ("a", "failed", "degraded"),
+    ]
+    assert await settle(pool, late) == []
+    async with pool.connection() as connection:
+        stands = await standing(connection, operation)
+    assert (stands.succeeded_count, stands.failed_count, stands.timed_out_count) == (1, 1, 1)
+    assert await forest.statuses() == {"top": "paused", "a": "degraded", "b": "paused"}
+
+
+async def test_a_late_failure_does_not_touch_what_a_newer_command_changed(
+    pool: Database, forest: Forest
+) -> None:
+    """The correction is told, with nothing given back."""
+    top = await forest.plant("top")
+    operation, generation, _ = await paused(pool, top, deadline=-1)
+    await pool.run(expire_targets)
+    async with pool.connection() as connection:
+        await resume_targets(connection, top, uuid4(), 10)
+    (news,) = await settle(pool, result(operation, top, generation, "failed"))
+    assert [one.restored_status for one in news.corrections] == [None]
+    assert await forest.statuses() == {"top": "provisioning"}
+
+
+@pytest.mark.parametrize(("targets", "told"), [(100, False), (101, True)])
+async def test_progress_is_due_once_a_second_and_only_of_large_operations(
+    pool: Database, forest: Forest, targets: int, told: bool
+) -> None:
+    """Those that watch over 100 targets are told at the first outcome, then not for a second."""
+    top = await forest.plant("top", *(f"top/{number}" for number in range(targets - 1)))
+    operation, generation, _ = await paused(pool, top)
+    first, second, third = (
+        result(operation, forest.ids[str(number)], generation) for number in range(3)
+    )
+    assert [news.progressed for news in await settle(pool, first)] == [told]
+    assert [news.progressed for news in await settle(pool, second)] == [False]
+    await forest.connection.execute(
+        "update lifecycle.operation set progress_at = progress_at - interval '1 second'"
+    )
+    assert [news.progressed for news in await settle(pool, third)] == [told]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumer.store.targets import is_newest
+from consumer.store.targets import newest
 from tests.store.carried import pause, resume, undo
 from tests.support.forest import Forest
 
@@ -112,7 +112,8 @@ async def test_an_undo_leaves_what_a_later_command_or_the_platform_changed(eithe
     assert await either.statuses() == {
         "top": "provisioning", "kept": "provisioning", "again": "paused", "moved": "failed",
     }  # fmt: skip
-    assert await is_newest(either.connection, either.ids["again"], again.recorded.generation)
+    told = await newest(either.connection, [either.ids["again"]], [again.recorded.generation])
+    assert told == [True]
 
 
 async def test_each_target_is_remembered_as_it_was_found(either: Forest) -> None:
@@ -168,5 +169,6 @@ async def test_generations_grow_with_every_command(forest: Forest) -> None:
         (await resume(forest.connection, other)).recorded.generation,
     ]
     assert generations == sorted(set(generations))
-    newest = [await is_newest(forest.connection, forest.ids["a"], one) for one in generations]
-    assert newest == [False, False, False, True, True]
+    same = [forest.ids["a"]] * len(generations)
+    told = await newest(forest.connection, same, generations)
+    assert told == [False, False, False, True, True]

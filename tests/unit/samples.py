@@ -88,6 +88,39 @@ def _settled(action: str) -> dict[str, Any]:
     }
 
 
+def _progress(action: str) -> dict[str, Any]:
+    return {
+        **_OF_OPERATION,
+        "action": action,
+        "target_count": 200,
+        "succeeded_count": 90,
+        "failed_count": 1,
+        "superseded_count": 0,
+        "open_count": 109,
+    }
+
+
+def _corrected(action: str) -> dict[str, Any]:
+    correction = {
+        "workspace_id": CHILD,
+        "name": "Writer",
+        "outcome": "failed",
+        "code": "InstanceGone",
+        "detail": None,
+        "restored_status": "online",
+    }
+    return {
+        **_OF_OPERATION,
+        "action": action,
+        "corrections": [correction],
+        "target_count": 2,
+        "succeeded_count": 0,
+        "failed_count": 1,
+        "superseded_count": 0,
+        "timed_out_count": 1,
+    }
+
+
 PAUSE: dict[str, Any] = {"workspace_id": WORKSPACE, "cascade": True, "not_after": TIME}
 SAMPLES: dict[str, dict[str, Any]] = {
     "workspace.pause": PAUSE,
@@ -106,4 +139,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "workspace.resume.previewed": {**_rejected("resume"), "would": "rejected"},
     "workspace.pause.settled": _settled("pause"),
     "workspace.resume.settled": _settled("resume"),
+    "workspace.pause.progress": _progress("pause"),
+    "workspace.resume.progress": _progress("resume"),
+    "workspace.pause.corrected": _corrected("pause"),
+    "workspace.resume.corrected": _corrected("resume"),
 }

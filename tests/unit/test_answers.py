@@ -13,10 +13,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from consumer.answers import (
     NO_PLAN,
     Decided,
+    corrected_event,
     enveloped,
     order,
+    progress_event,
     recording,
-    settled,
     settled_at_once,
     settled_event,
 )
@@ -32,14 +33,14 @@ from consumer.operation import (
     Problem,
     Recorded,
     Reject,
-    SettledOperation,
+    Standing,
     Target,
     message_id,
 )
 from schemas.catalog import BY_NAME, CATALOG
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.document import documents
-from schemas.events import Action, Ancestor, Changed, Descendant, Failure, NotRestored
+from schemas.events import Action, Ancestor, Changed, Correction, Descendant, Failure, NotRestored
 from schemas.problems import Code
 
 NOW = datetime(2026, 5, 28, 9, 30, tzinfo=UTC)
@@ -409,7 +410,7 @@ class TestEnvelope:
         """None is dropped as another's duplicate."""
         summary = read(noted(commanded(), Carry(), planned(), recorded()).answer)[0]
         refused = read(noted(commanded(), Reject(Code.EXPIRED, "because")).answer)[0]
-        ended = read(settled_event(operation_settled(), (), None))[0]
+        ended = read(settled_event(operation_settled(), (), None).body)[0]
         assert len({event["id"] for event in (summary, refused, ended)}) == 3
 
     @pytest.mark.parametrize("verb", ["stop", "start"])
@@ -448,10 +449,13 @@ class TestEnvelope:
                 (Preview(Carry()), None),
             )
         }
-        told |= {
-            read(settled_event(operation_settled(action=action), (), None))[0]["type"]
-            for action in ACTIONS
-        }
+        for action in ACTIONS:
+            stands = operation_settled(action=action)
+            told |= {
+                settled_event(stands, (), None).type,
+                progress_event(stands, None).type,
+                corrected_event(stands, [correction()], None).type,
+            }
         assert told == {kind.name for kind in CATALOG if kind.role == "event"}
 
 
@@ -480,7 +484,7 @@ def ordered(verb: str, workspace_id: UUID) -> bytes:
     )
 
 
-def operation_settled(**fields: Any) -> SettledOperation:
+def operation_settled(**fields: Any) -> Standing:
     """Give an operation whose four targets have each another outcome."""
     known: dict[str, Any] = {
         "operation_id": OPERATION,
@@ -498,9 +502,68 @@ def operation_settled(**fields: Any) -> SettledOperation:
         "superseded_count": 1,
         "timed_out_count": 1,
         "recorded_at": NOW,
-        "settled_at": NOW + timedelta(seconds=90, milliseconds=5),
+        "open_count": 0,
+        "at": NOW + timedelta(seconds=90, milliseconds=5),
     }
-    return SettledOperation(**{**known, **fields})
+    return Standing(**{**known, **fields})
+
+
+def correction(workspace_id: UUID = CHILD) -> Correction:
+    """Give a target that had timed out and was stopped after all."""
+    return Correction(
+        workspace_id=workspace_id,
+        name="Writer",
+        outcome="succeeded",
+        code=None,
+        detail="late",
+        restored_status=None,
+    )
+
+
+class TestProgress:
+    """How far an operation has come."""
+
+    def test_it_tells_what_is_done_and_what_is_open(self) -> None:
+        """Those that watch can draw a bar from one event alone."""
+        stands = operation_settled(target_count=200, open_count=197, timed_out_count=0)
+        event, said = read(progress_event(stands, "r-1").body)
+        counts = {name: said[name] for name in said if name.endswith("_count")}
+        assert counts == {
+            "target_count": 200,
+            "succeeded_count": 1,
+            "failed_count": 1,
+            "superseded_count": 1,
+            "open_count": 197,
+        }
+        assert (event["type"], event["causationid"]) == ("workspace.pause.progress", "r-1")
+
+    def test_each_step_has_an_id_of_its_own(self) -> None:
+        """Progress is said many times, and none is dropped as another's duplicate."""
+        steps = [progress_event(operation_settled(open_count=left), None) for left in (3, 2, 2)]
+        ids = [read(step.body)[0]["id"] for step in steps]
+        assert ids[0] != ids[1] == ids[2]
+        derived = [str(message_id(OPERATION, step.derived_from or "")) for step in steps]
+        assert derived == ids
+
+
+class TestCorrected:
+    """What was heard after an operation had settled."""
+
+    def test_it_tells_each_target_and_how_the_operation_stands_now(self) -> None:
+        """The counts are those after the correction."""
+        event, said = read(corrected_event(operation_settled(), [correction()], "r-1").body)
+        assert said["corrections"] == [correction().model_dump(mode="json")]
+        assert (said["succeeded_count"], said["timed_out_count"]) == (1, 1)
+        assert event["type"] == "workspace.pause.corrected"
+
+    def test_later_corrections_have_other_ids(self) -> None:
+        """A workspace is corrected once, so the first of a batch tells batches apart."""
+        batches = [[correction(NAMED)], [correction(CHILD)], [correction(CHILD)]]
+        ids = [
+            read(corrected_event(operation_settled(), batch, None).body)[0]["id"]
+            for batch in batches
+        ]
+        assert ids[0] != ids[1] == ids[2]
 
 
 class TestSettled:
@@ -509,7 +572,7 @@ class TestSettled:
     def test_it_counts_every_outcome_and_names_the_failures(self) -> None:
         """Each count is its own, and the duration runs from the summary to here."""
         failure = Failure(workspace_id=CHILD, name="Writer", code="InstanceGone", detail=None)
-        event, said = read(settled_event(operation_settled(), [failure], "r-9"))
+        event, said = read(settled_event(operation_settled(), [failure], "r-9").body)
         assert said == {
             "operation_id": str(OPERATION),
             "action": "pause",
@@ -541,8 +604,8 @@ class TestSettled:
     )
     def test_the_duration_is_in_milliseconds(self, lasted: timedelta, milliseconds: int) -> None:
         """It is rounded to whole ones, and an operation may last for weeks."""
-        ended = settled(operation_settled(settled_at=NOW + lasted), ())
-        assert ended.duration_ms == milliseconds
+        _, said = read(settled_event(operation_settled(at=NOW + lasted), (), None).body)
+        assert said["duration_ms"] == milliseconds
 
     @pytest.mark.parametrize(
         ("fields", "causation", "attributes"),
@@ -558,7 +621,7 @@ class TestSettled:
         self, fields: dict[str, Any], causation: str | None, attributes: Sequence[str | None]
     ) -> None:
         """A deadline has no message that caused it, so the command did."""
-        event, _ = read(settled_event(operation_settled(**fields), (), causation))
+        event, _ = read(settled_event(operation_settled(**fields), (), causation).body)
         assert (event.get("correlationid"), event.get("causationid")) == attributes
 
     @pytest.mark.parametrize("count", [0, 3])
@@ -568,7 +631,7 @@ class TestSettled:
     ) -> None:
         """Whatever it changed is done, in no time."""
         operation = noted(commanded(action), Carry(), planned(), recorded(count, targets=0))
-        event, said = read(settled_at_once(operation))
+        event, said = read(settled_at_once(operation).body)
         assert event["type"] == f"workspace.{action}.settled"
         assert (said["target_count"], said["succeeded_count"]) == (count, count)
         assert said["failed_count"] + said["superseded_count"] + said["timed_out_count"] == 0

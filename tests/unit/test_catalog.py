@@ -22,8 +22,8 @@ KINDS = pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
 
 
 def test_the_message_types_are_those_of_the_contract() -> None:
-    """Nothing travels that the contract does not name."""
-    answers = ("rejected", "summary", "previewed", "settled")
+    """Nothing travels that the contract does not name, save what was added for watchers."""
+    answers = ("rejected", "summary", "previewed", "settled", "progress", "corrected")
     assert set(BY_NAME) == {
         "workspace.pause",
         "workspace.resume",

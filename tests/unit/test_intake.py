@@ -690,6 +690,9 @@ class TestResults:
             operation_id=UUID(OPERATION),
             workspace_id=UUID(WORKSPACE),
             generation=7,
+            action="resume"
+            if kind.startswith("workspace.start.") or kind.endswith(".started")
+            else "pause",
             outcome=outcome,  # type: ignore[arg-type]
             message_id="m-1",
             code=data.get("code"),

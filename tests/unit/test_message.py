@@ -19,11 +19,11 @@ def outbound() -> Outbound:
 
 def test_a_delivery_without_properties_has_none() -> None:
     """A property that the sender did not set is None, and never an empty text."""
-    given = {"body", "queue", "exchange", "routing_key", "headers", "deliveries"}
+    given = {"body", "queue", "exchange", "routing_key", "headers", "deliveries", "tries"}
     absent = [field.name for field in fields(Inbound) if field.name not in given]
     assert [getattr(inbound(), name) for name in absent] == [None] * len(absent)
     assert inbound().headers == {}
-    assert inbound().deliveries == 0
+    assert inbound().first
 
 
 def test_a_message_is_ours_and_is_returned_where_nobody_takes_it() -> None:

@@ -280,3 +280,20 @@ async def test_a_part_that_raises_late_does_not_hide_the_first() -> None:
     assert raised.value.__notes__ == [
         "then, while stopping: ConnectionError('lost while stopping')"
     ]
+
+
+async def test_a_part_that_is_ready_when_the_stop_comes_is_the_last_to_start() -> None:
+    """Where both come at once the stop counts: nothing starts only to be stopped."""
+    stage = Stage()
+
+    class Last(Part):
+        async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
+            self.diary.append(f"{self.name} starts")
+            stage.stop.set()
+            ready()
+            await stop.wait()
+
+    stage.parts[0] = Last("a", stage.diary)
+    await stage.open()
+    await stage.end()
+    assert stage.diary == ["a starts"]

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
 }
 BEYOND_THE_CONTRACT = {
     "allow_apps",
+    "ec2_hibernate",
     "simulated_delay",
     "simulated_failures",
     "prefetch",

@@ -10,11 +10,11 @@ select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $1
        $20::integer, $21::integer, $20::integer - $21::integer, $22::timestamptz, $23,
        case when $21::integer = 0 then $22::timestamptz end;
 
--- name: settled_operation :one
--- What a settled event tells, of an operation just settled. Locks nothing.
+-- name: standing :one
+-- How an operation stands. Locks nothing.
 select operation_id, action, workspace_id, message_id, correlation_id, traceparent, cascade,
-       requested_by, reason, target_count, succeeded_count, failed_count, superseded_count,
-       timed_out_count, recorded_at, settled_at
+       requested_by, reason, target_count, open_count, succeeded_count, failed_count,
+       superseded_count, timed_out_count, recorded_at, now() as at
 from lifecycle.operation where operation_id = $1;
 
 -- name: next_deadline :one

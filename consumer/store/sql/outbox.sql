@@ -1,9 +1,10 @@
 -- name: put_outbox :exec
 -- Put messages about one operation into the outbox, in this order. Locks nothing that exists.
-insert into lifecycle.outbox (operation_id, kind, type, reply_to, correlation_id, body)
-select $1, m.kind, m.type, m.reply_to, m.correlation_id, m.body
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[])
-    with ordinality as m (kind, type, reply_to, correlation_id, body, place)
+insert into lifecycle.outbox
+    (operation_id, kind, type, reply_to, correlation_id, body, derived_from)
+select $1, m.kind, m.type, m.reply_to, m.correlation_id, m.body, m.derived_from
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+    with ordinality as m (kind, type, reply_to, correlation_id, body, derived_from, place)
 order by m.place;
 
 -- name: try_relay :one
@@ -18,7 +19,8 @@ select pg_advisory_unlock(4909, 1);
 -- The next messages in the order in which they were decided: at most $1, and about $2 bytes of
 -- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
 -- id; where none is left it gives one row without a target. Locks nothing: one relay at a time.
-select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
+select o.seq, o.kind, o.type, o.derived_from, o.operation_id, o.reply_to, o.correlation_id,
+       o.attempts,
        case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
        p.deprecated, p.recorded_at, p.deadline, p.traceparent,
        p.message_id as causation_id, coalesce(p.correlation_id, p.message_id) as origin_id,

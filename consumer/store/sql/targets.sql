@@ -92,11 +92,21 @@ select generation, (select count(*) from locked) as count,
        coalesce((select json_agg(l) from listed l), '[]')::text as changed
 from made;
 
--- name: is_newest :one
--- Whether no later command than generation $2 has touched workspace $1. Locks nothing.
+-- name: newest :many
+-- Of each workspace in $1, whether no later command than its generation in $2 has touched it.
+-- Locks nothing.
 select not exists (
-    select from lifecycle.target where workspace_id = $1 and generation > $2
-) as newest;
+    select from lifecycle.target t
+    where t.workspace_id = a.workspace_id and t.generation > a.generation
+) as newest
+from unnest($1::uuid[], $2::bigint[]) with ordinality as a (workspace_id, generation, place)
+order by a.place;
+
+-- name: hold_workspaces :exec
+-- Advisory locks on workspaces until the transaction ends, in the order of their ids: only one
+-- process asks EC2 about a workspace at a time. No command waits for these.
+select pg_advisory_xact_lock(uuid_hash_extended(a.id, 4910))
+from (select distinct id from unnest($1::uuid[]) id order by id offset 0) a;
 
 -- name: lock_failed :exec
 -- Keep commands off workspaces about to be given back, before settle_targets looks whether a newer
@@ -104,33 +114,41 @@ select not exists (
 select from workspaces where id = any($1::uuid[]) order by id for no key update;
 
 -- name: settle_targets :many
--- Take results in: each target gets its first outcome, a failed one gives its workspace back what
+-- Take results in: each target gets its first outcome, be it of its own action, a failed one gives its workspace back what
 -- it was where nothing newer has touched it, and each operation whose last target this was is
--- settled and told. Locks operations and targets, each in the order of their ids; what failed is
--- locked by then.
+-- settled. A target that had timed out is corrected the same way, though its operation is over.
+-- Tells each operation that something was news for, and once a second whether those that watch a
+-- large one are to be told. Locks operations and targets, each in the order of their ids; what
+-- failed is locked by then.
 with said as (
-    select distinct on (operation_id, workspace_id, generation) *
-    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-        with ordinality
-        as r (operation_id, workspace_id, generation, outcome, code, detail, place)
-    order by operation_id, workspace_id, generation, place
+    select distinct on (operation_id, workspace_id, generation, action) *
+    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+                $7::text[], $8::text[]) with ordinality
+        as r (operation_id, workspace_id, generation, action, outcome, code, detail, message_id,
+              place)
+    order by operation_id, workspace_id, generation, action, place
 ), mine as materialized (
     select o.operation_id, o.action from lifecycle.operation o
-    where o.operation_id in (select operation_id from said) and o.settled_at is null
+    where (o.operation_id, o.action) in (
+        select t.operation_id, said.action
+        from said join lifecycle.target t using (operation_id, workspace_id, generation)
+        where t.outcome is null or t.outcome = 'timed_out'
+    )
     order by o.operation_id for no key update
 ), open as materialized (
-    select t.operation_id, t.workspace_id, s.outcome, s.code, s.detail
+    select t.operation_id, t.workspace_id, s.outcome, s.code, s.detail, s.message_id, s.place,
+           t.outcome is not null as late
     from mine join lifecycle.target t using (operation_id)
-    join said s using (operation_id, workspace_id, generation)
-    where t.outcome is null
+    join said s using (operation_id, workspace_id, generation, action)
+    where t.outcome is null or t.outcome = 'timed_out'
     order by t.operation_id, t.workspace_id for no key update of t
 ), settled as (
     update lifecycle.target t
     set outcome = o.outcome, code = o.code, detail = o.detail, settled_at = now()
     from open o where t.operation_id = o.operation_id and t.workspace_id = o.workspace_id
-    returning t.*
+    returning t.*, o.late, o.message_id, o.place
 ), failed as materialized (
-    select w.id, m.action, s.previous_status, s.previous_url
+    select w.id, m.operation_id, m.action, s.previous_status, s.previous_url
     from settled s join mine m using (operation_id) join workspaces w on w.id = s.workspace_id
     where s.outcome = 'failed'
       and w.status::text = case m.action when 'pause' then 'paused' else 'provisioning' end
@@ -144,22 +162,40 @@ with said as (
         url = case when f.action = 'pause' and w.url = '' then f.previous_url else w.url end,
         updated_at = now()
     from failed f where w.id = f.id
-    returning w.id
+    returning w.id as workspace_id, f.operation_id, f.previous_status
 ), counts as (
-    select operation_id, count(*) as n,
+    select operation_id, count(*) as n, count(*) filter (where late) as late,
            count(*) filter (where outcome = 'succeeded') as succeeded,
            count(*) filter (where outcome = 'failed') as failed,
-           count(*) filter (where outcome = 'superseded') as superseded
+           count(*) filter (where outcome = 'superseded') as superseded,
+           (array_agg(message_id order by place desc))[1] as last_result
     from settled group by operation_id
+), corrections as (
+    select s.operation_id, json_agg(json_build_object(
+               'workspace_id', s.workspace_id, 'name', s.name, 'outcome', s.outcome,
+               'code', s.code, 'detail', left(s.detail, 300), 'restored_status', c.previous_status
+           ) order by s.depth, s.name collate "C", s.workspace_id)::text as list
+    from settled s left join compensated c using (operation_id, workspace_id)
+    where s.late group by s.operation_id
 )
 update lifecycle.operation o set
-    open_count = o.open_count - c.n,
+    open_count = o.open_count - c.n + c.late,
+    timed_out_count = o.timed_out_count - c.late,
     succeeded_count = o.succeeded_count + c.succeeded,
     failed_count = o.failed_count + c.failed,
     superseded_count = o.superseded_count + c.superseded,
-    settled_at = case when o.open_count = c.n then now() end
-from counts c where o.operation_id = c.operation_id
-returning o.operation_id, c.n, o.open_count, (select count(*) from compensated) as compensated;
+    settled_at = case when c.late = 0 and o.open_count = c.n then now() else o.settled_at end,
+    progress_at = case
+        when o.target_count > 100 and c.late = 0 and o.open_count > c.n
+             and coalesce(o.progress_at <= now() - interval '1 second', true)
+        then now() else o.progress_at end
+from counts c left join corrections d using (operation_id)
+where o.operation_id = c.operation_id
+returning o.operation_id, c.n as outcome_count, o.open_count,
+          c.late = 0 and o.settled_at is not null as settled,
+          c.late = 0 and o.progress_at is not distinct from now() as progressed,
+          c.last_result, d.list as corrections, (select count(*) from compensated m
+           where m.operation_id = o.operation_id) as compensated_count;
 
 -- name: expire_targets :many
 -- Give every target of operations past their deadline the outcome timed_out, and settle those
@@ -179,10 +215,12 @@ with due as materialized (
 update lifecycle.operation o
 set open_count = 0, timed_out_count = o.timed_out_count + c.n, settled_at = now()
 from counts c where o.operation_id = c.operation_id and o.settled_at is null
-returning o.operation_id, c.n, o.open_count, 0::bigint as compensated;
+returning o.operation_id, c.n as outcome_count, o.open_count, true as settled,
+          false as progressed, null::text as last_result, null::text as corrections, 0::bigint as compensated_count;
 
 -- name: failures :many
--- The failed targets of an operation, in the contract's order, at most $2. Locks nothing.
-select workspace_id, name, code, detail from lifecycle.target
+-- The failed targets of an operation, in the contract's order, at most $2, their details cut: ten
+-- thousand have to fit into one message. Locks nothing.
+select workspace_id, name, code, left(detail, 300) as detail from lifecycle.target
 where operation_id = $1 and outcome = 'failed'
 order by depth, name collate "C", workspace_id limit $2;

@@ -1,0 +1,60 @@
+"""The fence: nobody carries out an order that a later command has overtaken."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from consumer.executor.port import Order
+from consumer.gather import Gather
+from consumer.store.pool import Database
+from consumer.store.targets import holding, newest
+
+_AT_ONCE = 1000
+
+
+class Fence:
+    """Asks the database, many orders at a time, whether each is still its workspace's newest."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asking = Gather(self.newest, _AT_ONCE)
+
+    async def is_newest(self, order: Order) -> bool:
+        """Tell whether no later command has touched the order's workspace.
+
+        Raises:
+            UnavailableError: the database cannot serve now.
+
+        """
+        return await self._asking(order)
+
+    async def newest(self, orders: Sequence[Order]) -> Sequence[bool]:
+        """Tell the same of each.
+
+        Raises:
+            UnavailableError: the database cannot serve now.
+
+        """
+        async with self._database.connection() as connection:
+            return await newest(connection, *_touched(orders))
+
+    @asynccontextmanager
+    async def held(self, orders: Sequence[Order]) -> AsyncIterator[Sequence[bool]]:
+        """Hold the orders' workspaces for the time of a block, and tell the same of each.
+
+        No other process is in such a block for one of them meanwhile, so what is asked of EC2 for
+        one workspace arrives there in the order of its generations, also where a call takes long.
+
+        Raises:
+            UnavailableError: the database cannot serve now, or was lost before the block's end.
+
+        """
+        async with (
+            self._database.connection() as connection,
+            holding(connection, *_touched(orders)) as still,
+        ):
+            yield still
+
+
+def _touched(orders: Sequence[Order]) -> tuple[list[UUID], list[int]]:
+    return [order.workspace_id for order in orders], [order.generation for order in orders]

@@ -1,0 +1,16 @@
+-- name: rights :one
+-- What this role may do to the platform's table, which columns it lacks for that, and whether it has
+-- the privileges $1 on each of the program's own; $2 is what changing a column takes. Locks nothing.
+select current_user::text as role,
+       has_table_privilege('workspaces', 'select') as may_read,
+       array(select c from unnest(array['status', 'url', 'updated_at']) c
+             where not has_column_privilege('workspaces', c, $2)) as may_not_change,
+       (select bool_and(has_table_privilege(t.oid, p))
+        from pg_class t, unnest($1::text[]) p
+        where t.relnamespace = 'lifecycle'::regnamespace and t.relkind = 'r') as may_record;
+
+-- name: any_instance :one
+-- The instance of some workspace that has one. Locks nothing.
+select instance_id from workspaces
+where instance_id <> '' and runtime is distinct from 'external' and status::text <> 'removed'
+limit 1;
