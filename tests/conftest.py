@@ -2,23 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import aio_pika
 import asyncpg
+import boto3
 import pytest
 from pydantic import SecretStr
 
 from consumer.broker.topology import declare
 from consumer.devstack.lease import database, vhost
-from consumer.devstack.platform import create_workspaces
+from consumer.devstack.platform import aws_environment, create_workspaces
 from consumer.devstack.stack import Stack, embedded
 from consumer.settings import Settings
 from consumer.store.migrate import migrate
 from consumer.store.pool import Database, opened
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
+from tests.support.front import Front, front_before
 from tests.support.program import running
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+_NOT_OURS = (
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 
 
 @pytest.fixture(scope="session")
@@ -138,6 +152,45 @@ async def caller(amqp_url: str) -> AsyncIterator[WireCaller]:
 async def forest(connection: "asyncpg.Connection[asyncpg.Record]") -> Forest:
     """Give an empty forest."""
     return Forest(connection)
+
+
+@pytest.fixture(scope="session")
+def own_client(stack: Stack) -> "EC2Client":
+    """Make a client of the tests' own, whatever the environment says."""
+    return boto3.Session("demo", "demo", region_name="us-east-1").client(
+        "ec2", endpoint_url=stack.aws_url
+    )
+
+
+@pytest.fixture
+def aws(stack: Stack, own_client: "EC2Client", monkeypatch: pytest.MonkeyPatch) -> "EC2Client":
+    """Point boto3 at moto, and nowhere else; give the tests' own client."""
+    for name, value in aws_environment(stack).items():
+        monkeypatch.setenv(name, value)
+    for name in _NOT_OURS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return own_client
+
+
+@pytest.fixture
+def front(aws: "EC2Client", stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """Put a front before moto."""
+    assert aws.meta.endpoint_url == stack.aws_url
+    with front_before(stack.aws_url) as before:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", before.url)
+        yield before
+
+
+@pytest.fixture
+def bucket_url(aws: "EC2Client", stack: Stack) -> str:
+    """Create a bucket of this test's own; give a prefix in it."""
+    assert aws.meta.endpoint_url == stack.aws_url
+    name = f"trail-{uuid4()}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/trail"
 
 
 async def _prepare(url: str, statement: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -121,7 +122,13 @@ class Fleet:
         }
         (told,) = await self._caller.hear("workspace.stop", **data)
         data |= {"generation": told.data["generation"], **more}
-        await self._caller.send(kind, json.dumps(data).encode(), exchange="workspace.events")
+        say = partial(
+            self._caller.send, kind, json.dumps(data).encode(), exchange="workspace.events"
+        )
+        try:
+            await say()
+        except DeliveryError:  # a nack: the watcher's queue died while the broker routed it there
+            await say()
 
 
 @pytest.fixture

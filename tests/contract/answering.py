@@ -56,12 +56,6 @@ async def say_as_cloudevent(caller: WireCaller, kind: str, order: Order) -> str:
     )
 
 
-async def all_out(caller: WireCaller) -> None:
-    """Wait until all that was decided so far was heard: the outbox leaves in its order."""
-    refused = await caller.pause(uuid4())
-    await caller.hear(refused.type, operation_id=refused.data["operation_id"])
-
-
 async def corrected(caller: WireCaller, operation: str, count: int) -> list[Heard]:
     """Hear corrected events until they hold so many corrections."""
     events: list[Heard] = []

@@ -19,7 +19,6 @@ from consumer.settings import Settings
 from tests.broker.tools import Facts
 from tests.contract.answering import (
     COUNTS,
-    all_out,
     counts,
     orders,
     ours,
@@ -76,7 +75,7 @@ async def test_in_any_order_three_times_and_in_either_encoding_settles_once(
         await speak(caller, "stopped", order)
     (settled,) = await caller.hear("workspace.pause.settled", operation_id=operation)
     await facts.wait("result.taken", 90)
-    await all_out(caller)
+    await caller.all_out()
     assert ours(caller, operation) == ["workspace.pause.summary", "workspace.pause.settled"]
     assert (settled.data["target_count"], *counts(settled)) == (30, 30, 0, 0, 0)
     assert set((await forest.statuses()).values()) == {"paused"}
@@ -113,7 +112,7 @@ async def test_strangers_unknown_operations_and_other_generations_change_nothing
     top = await forest.plant("top", "top/a", "stranger")
     operation = await paused(caller, top)
     stops = await orders(caller, operation, 2)
-    await all_out(caller)
+    await caller.all_out()
     before = await tables(forest)
     for kind in ("stopped", "stop.failed"):
         for wrong in (
@@ -205,7 +204,7 @@ async def test_two_processes_settle_one_operation_once(
         await asyncio.gather(*(say(caller, "stopped", order) for order in answers))
         assert min(await taking) > 0
         (settled,) = await caller.hear("workspace.pause.settled", operation_id=operation)
-        await all_out(caller)
+        await caller.all_out()
         for program in (one, other):
             program.process.send_signal(signal.SIGTERM)
             assert await program.ended() == 0

@@ -35,6 +35,7 @@ async def listener(amqp_url: str) -> AsyncIterator[WireCaller]:
     await declare(amqp_url)
     connection = await aio_pika.connect(amqp_url)
     caller = await WireCaller.on(connection, listen=False)
+    caller.patience = 120
     await caller.events.bind("workspace.events", "workspace.pause.*")
     yield caller
     await connection.close()
@@ -73,7 +74,7 @@ async def test_ten_thousand_results_settle_once_in_few_updates(
     with listening(lambda fact, _: taken.release() if fact == "result.taken" else None):
         async with running(settings_of(executor="none")):
             for _ in bodies:
-                await asyncio.wait_for(taken.acquire(), 20)
+                await asyncio.wait_for(taken.acquire(), listener.patience)
     (settled,) = await listener.hear("workspace.pause.settled", operation_id=operation)
     assert settled.data["target_count"] == settled.data["succeeded_count"] == TARGETS
     assert listener.of(operation).count("workspace.pause.settled") == 1

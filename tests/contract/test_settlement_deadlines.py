@@ -13,7 +13,6 @@ from consumer.settings import Settings
 from tests.broker.tools import Facts
 from tests.contract.answering import (
     Order,
-    all_out,
     corrected,
     counts,
     orders,
@@ -88,7 +87,7 @@ async def test_late_results_correct_the_table_and_are_told(
         assert {key: event.data[key] for key in expected} == expected
         assert event.event["correlationid"] == settled.event["correlationid"]
     await _again(caller, facts, stops)
-    await all_out(caller)
+    await caller.all_out()
     assert len(await corrected(caller, operation, 4)) == len(events)
     assert ours(caller, operation).count("workspace.pause.settled") == 1
     statuses = {"top": "paused", "a": "degraded", "b": "hibernated", "c": "paused"}
@@ -160,7 +159,7 @@ async def test_results_that_race_the_deadline_are_counted_once(
             await say(caller, "stopped", order)
         await facts.wait("result.taken", 2 * len(tops))
         await caller.hear("workspace.pause.settled", len(tops))
-        await all_out(caller)
+        await caller.all_out()
     settled = {one.data["operation_id"]: one for one in caller.heard if "settled" in one.type}
     assert len([one for one in caller.heard if one.type.endswith("settled")]) == len(tops)
     for operation in operations:

@@ -6,7 +6,7 @@ import pytest
 
 from consumer.observe import listening
 from tests.broker.tools import Facts
-from tests.contract.answering import all_out, counts, orders, paused, resumed, rows_of, say
+from tests.contract.answering import counts, orders, paused, resumed, rows_of, say
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 
@@ -43,7 +43,7 @@ async def test_an_undo_puts_back_each_to_what_it_was(caller: WireCaller, forest:
     await say(caller, "started", starts["pro"])
     (settled,) = await caller.hear("workspace.resume.settled")
     assert (settled.data["target_count"], *counts(settled)) == (6, 5, 1, 0, 0)
-    await all_out(caller)
+    await caller.all_out()
     assert len(await caller.hear("workspace.start", 3)) == 3
     assert await forest.statuses() == ran | asleep | {"deg": "paused"}
 
@@ -60,7 +60,7 @@ async def test_an_undo_of_what_did_not_run_settles_at_once(
     undone = (await resumed(caller, top, undo=operation)).data["operation_id"]
     (settled,) = await caller.hear("workspace.resume.settled", operation_id=undone)
     assert (settled.data["target_count"], *counts(settled)) == (3, 3, 0, 0, 0)
-    await all_out(caller)
+    await caller.all_out()
     assert not [one for one in caller.heard if one.type == "workspace.start"]
     assert await rows_of(forest) == before
 
@@ -82,7 +82,7 @@ async def test_an_undo_twice_changes_nothing_the_second_time(
     undone = again.data["operation_id"]
     (settled,) = await caller.hear("workspace.resume.settled", operation_id=undone)
     assert settled.data["target_count"] == 0
-    await all_out(caller)
+    await caller.all_out()
     assert len(await caller.hear("workspace.start", 2)) == 2
     assert await forest.snapshot() == before
 

@@ -54,7 +54,7 @@ def test_the_printed_urls_serve_until_it_ends(stack: Stack, ending: signal.Signa
     asyncio.run(connects(said["LIFECYCLE_DATABASE_URL"]))
     assert said["AWS_ENDPOINT_URL"] == stack.aws_url
     program.send_signal(ending)
-    program.communicate(timeout=30)
+    program.communicate(timeout=100)
     assert program.returncode == 0
     assert name not in {one["name"] for one in call(stack.management_url, "GET", "vhosts")}
     with pytest.raises(asyncpg.InvalidCatalogNameError):

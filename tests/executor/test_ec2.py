@@ -7,8 +7,8 @@ import pytest
 from consumer.executor.port import Done, Failed
 from tests.executor.conftest import launch, state
 from tests.executor.fences import fleet
-from tests.executor.front import Front
 from tests.executor.orders import order
+from tests.support.front import Front
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client

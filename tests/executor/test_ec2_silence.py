@@ -8,8 +8,8 @@ import pytest
 from consumer.executor.port import Done, Failed, Unasked, Unknown
 from tests.executor.conftest import Facts, launch, state
 from tests.executor.fences import OpenFence, fleet
-from tests.executor.front import Front, until
 from tests.executor.orders import order
+from tests.support.front import Front, until
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client

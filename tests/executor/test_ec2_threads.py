@@ -12,8 +12,8 @@ import consumer
 from consumer.executor.ec2 import Ec2
 from tests.executor.conftest import state
 from tests.executor.fences import fleet
-from tests.executor.front import Front, until
 from tests.executor.orders import order
+from tests.support.front import Front, until
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from consumer.message import UnavailableError
@@ -141,6 +142,13 @@ async def test_a_lent_connection_that_is_cut_is_unavailable_too(
 
     with pytest.raises(UnavailableError, match="not available"):
         await cut()
+
+
+async def test_a_session_that_ends_within_its_protocol_is_unavailable(pool: Database) -> None:
+    """There is an error of its own for it in asyncpg, met where every session was ended at once."""
+    with pytest.raises(UnavailableError, match="not available: InternalClientError"):
+        async with pool.connection():
+            raise asyncpg.InternalClientError("another operation (2) is in progress")
 
 
 async def test_a_relays_right_does_not_outlive_its_loan(pool: Database, forest: Forest) -> None:

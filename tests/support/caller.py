@@ -45,6 +45,7 @@ class WireCaller:
         self.replies = replies
         self.events = events
         self.heard: list[Heard] = []
+        self.patience = PATIENCE
         self._answers: asyncio.Queue[Heard] = asyncio.Queue()
         self._news = asyncio.Condition()
 
@@ -86,7 +87,7 @@ class WireCaller:
     async def ask(self, kind: str, data: Mapping[str, Any] | bytes, **properties: Any) -> Heard:
         """Publish a command and wait for its answer on the reply queue."""
         await self.send(kind, data, reply_to=self.replies.name, **properties)
-        return await asyncio.wait_for(self._answers.get(), PATIENCE)
+        return await asyncio.wait_for(self._answers.get(), self.patience)
 
     async def pause(self, workspace_id: UUID, **fields: Any) -> Heard:
         """Ask for a pause."""
@@ -107,7 +108,8 @@ class WireCaller:
             ]
 
         async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: len(found()) >= count), PATIENCE)
+            heard = self._news.wait_for(lambda: len(found()) >= count)
+            await asyncio.wait_for(heard, self.patience)
         return found()
 
     async def heard_of(self, commands: set[str]) -> None:
@@ -123,12 +125,17 @@ class WireCaller:
         """List the types of all that was heard about an operation, in order."""
         return [one.type for one in self.heard if one.data.get("operation_id") == operation_id]
 
+    async def all_out(self) -> None:
+        """Wait until all that was decided so far was heard: the outbox leaves in its order."""
+        refused = await self.pause(uuid4())
+        await self.hear(refused.type, operation_id=refused.data["operation_id"])
+
     async def take(self, queue: str) -> AbstractIncomingMessage:
         """Wait for the next message of a queue, and take it."""
         taken: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         consumer = await self.channel.get_queue(queue)
         tag = await consumer.consume(taken.put)
-        message = await asyncio.wait_for(taken.get(), PATIENCE)
+        message = await asyncio.wait_for(taken.get(), self.patience)
         await message.ack()
         await consumer.cancel(tag)
         return message

@@ -67,7 +67,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def process(amqp_url: str, database_url: str, **variables: str) -> AsyncIterator[Process]:
+async def process(
+    amqp_url: str, database_url: str, *, roles: str = ",".join(app.ROLES), **variables: str
+) -> AsyncIterator[Process]:
     """Run the real program as a process until the block ends."""
     defaults = {"LIFECYCLE_EXECUTOR": "simulated", "LIFECYCLE_SIMULATED_DELAY": "0"}
     urls = {"LIFECYCLE_AMQP_URL": amqp_url, "LIFECYCLE_DATABASE_URL": database_url}
@@ -76,6 +78,7 @@ async def process(amqp_url: str, database_url: str, **variables: str) -> AsyncIt
         "-m",
         "consumer",
         "run",
+        f"--roles={roles}",
         env=environment(**(defaults | urls | variables)),
         stderr=asyncio.subprocess.PIPE,
         limit=2**20,
