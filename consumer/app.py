@@ -7,9 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal, get_args
 
+from consumer.audit.archive import Archiver
+from consumer.audit.basket import Sizes
+from consumer.audit.bucket import Bucket, Protection
+from consumer.audit.lag import Limit
 from consumer.broker.connection import RefusedError
 from consumer.broker.consume import Consumer
 from consumer.broker.publish import Publisher
+from consumer.broker.stream import Stream
 from consumer.broker.topology import declare
 from consumer.executor.ec2 import Ec2
 from consumer.executor.fence import Fence
@@ -30,9 +35,10 @@ from consumer.store.pool import Database, opened
 from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
-from schemas.catalog import COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
+from schemas.catalog import AUDIT_STREAM, COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
+from schemas.topology import Queue, retention, topology
 
-Role = Literal["commands", "relay", "settlement", "executor"]
+Role = Literal["commands", "relay", "settlement", "executor", "archive"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _RESULTS_PREFETCH = 1000
@@ -49,6 +55,32 @@ def policy_of(settings: Settings) -> Policy:
         max_listed=settings.max_listed,
         reply_to_allow=settings.reply_to_allow,
         allow_apps=settings.allow_apps,
+    )
+
+
+def queues_of(settings: Settings) -> Sequence[Queue]:
+    """Give the queues as they are to be declared."""
+    return topology(retention(settings.audit_max_age, settings.audit_max_bytes))
+
+
+def bucket_of(settings: Settings) -> Bucket | None:
+    """Give the archive's bucket, if there is to be one."""
+    if settings.archive_url is None:
+        return None
+    protection = Protection(
+        encryption=settings.archive_encryption, lock_days=settings.archive_lock_days
+    )
+    return Bucket(settings.archive_url, protection)
+
+
+def archiver_of(settings: Settings, database: Database, bucket: Bucket) -> Archiver:
+    """Give the archiver of the audit stream."""
+    return Archiver(
+        database,
+        bucket,
+        Stream(settings.amqp_url.get_secret_value(), AUDIT_STREAM),
+        sizes=Sizes(every=settings.archive_every),
+        limit=Limit(settings.audit_max_age, settings.audit_max_bytes),
     )
 
 
@@ -69,7 +101,8 @@ async def run(settings: Settings, roles: Sequence[Role] = ROLES) -> None:
 async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) -> None:
     """Run roles until `stop` is set; what is in hand then is finished first."""
     url = settings.database_url.get_secret_value()
-    await _patiently(partial(declare, settings.amqp_url.get_secret_value()), stop)
+    declaring = partial(declare, settings.amqp_url.get_secret_value(), queues_of(settings))
+    await _patiently(declaring, stop)
     async with opened(url, settings.database_connections) as database:
         await _patiently(partial(_check, database), stop)
         state = _Readiness(stop)
@@ -100,7 +133,8 @@ class _Readiness:
 def _services(settings: Settings, roles: Sequence[Role], database: Database) -> list[Service]:
     """List the parts in the order in which they start; they stop in the opposite one."""
     amqp = settings.amqp_url.get_secret_value()
-    publisher = Publisher(amqp)
+    queues = queues_of(settings)
+    publisher = Publisher(amqp, queues=queues)
     services: list[Service] = []
     if {"relay", "executor"} & set(roles):
         services.append(publisher)
@@ -114,7 +148,11 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
         fence = Fence(database)
         executor = _executor(settings, fence)
         worker = Worker(executor, fence.is_newest, publisher.publish, settings.max_body)
-        services.append(Consumer(amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH))
+        services.append(
+            Consumer(
+                amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH, queues=queues
+            )
+        )
     if "commands" in roles:
         lifecycle = Lifecycle(
             database,
@@ -123,8 +161,12 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
             settle_timeout=settings.settle_timeout,
         )
         services.append(
-            Consumer(amqp, COMMANDS_QUEUE, lifecycle.handle, prefetch=settings.prefetch)
+            Consumer(
+                amqp, COMMANDS_QUEUE, lifecycle.handle, prefetch=settings.prefetch, queues=queues
+            )
         )
+    if "archive" in roles and (bucket := bucket_of(settings)) is not None:
+        services.insert(0, archiver_of(settings, database, bucket))
     return services
 
 
@@ -133,7 +175,13 @@ def _settlement(settings: Settings, database: Database, amqp: str) -> list[Servi
     deadlines = Deadlines(
         database, settle_timeout=settings.settle_timeout, max_listed=settings.max_listed
     )
-    results = Consumer(amqp, RESULTS_QUEUE, settlement.handle, prefetch=_RESULTS_PREFETCH)
+    results = Consumer(
+        amqp,
+        RESULTS_QUEUE,
+        settlement.handle,
+        prefetch=_RESULTS_PREFETCH,
+        queues=queues_of(settings),
+    )
     return [deadlines, results]
 
 
@@ -173,10 +221,11 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def told(number: signal.Signals) -> None:
-        say("program.stopping", signal=number.name)
-        stop.set()
+        # Before it is said: who reads it and signals again must not meet the handler once more.
         for one in signals:
             loop.remove_signal_handler(one)
+        say("program.stopping", signal=number.name)
+        stop.set()
 
     for one in signals:
         loop.add_signal_handler(one, told, one)

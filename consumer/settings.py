@@ -67,6 +67,24 @@ class Settings(BaseSettings):
     database_connections: Annotated[int, Gt(1)] = Field(
         10, description="connections of one process to PostgreSQL, beside two that listen"
     )
+    archive_url: Annotated[str, Field(pattern=r"^s3://[^/]+")] | None = Field(
+        None, description="s3://bucket/prefix of the archive; none is written where it is not set"
+    )
+    archive_every: Annotated[float, Gt(0), Le(86_400)] = Field(
+        60.0, description="seconds until what is in the stream is in the archive, at most"
+    )
+    archive_encryption: Annotated[str, Field(pattern=r"^(AES256|aws:kms(:.+)?)$")] | None = Field(
+        None, description="AES256, or aws:kms with :key; the bucket's default where it is not set"
+    )
+    archive_lock_days: Annotated[int, Ge(0), Le(36_500)] = Field(
+        0, description="days for which S3 keeps an object from being changed or removed"
+    )
+    audit_max_age: Annotated[str, Field(pattern=r"^[1-9]\d*[YMDhms]$")] | None = Field(
+        None, description="how long the audit stream keeps messages, as in 30D; else for ever"
+    )
+    audit_max_bytes: Annotated[int, Gt(0)] | None = Field(
+        None, description="how many bytes the audit stream keeps; no limit where it is not set"
+    )
     listen: Annotated[str, Field(pattern=r"^.*:\d{1,5}$")] | None = Field(
         None, description="host:port of health; not served where it is not set"
     )

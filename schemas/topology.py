@@ -1,5 +1,6 @@
 """What the program declares at the broker: exchanges, queues, stream and bindings, as data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +53,24 @@ def _dead(name: str) -> Queue:
     return Queue(dead(name), arguments, ((DEAD_LETTER, name),))
 
 
-def _audit() -> Queue:
-    return Queue(AUDIT_STREAM, {"x-queue-type": "stream"}, ((COMMANDS, "#"), (EVENTS, "#")))
+def _audit(retention: Mapping[str, Any]) -> Queue:
+    arguments = {"x-queue-type": "stream", **retention}
+    return Queue(AUDIT_STREAM, arguments, ((COMMANDS, "#"), (EVENTS, "#")))
+
+
+def retention(max_age: str | None, max_bytes: int | None) -> dict[str, Any]:
+    """Give the stream's arguments for how long and how much it keeps; without them, everything."""
+    said = {"x-max-age": max_age, "x-max-length-bytes": max_bytes}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def topology(kept: Mapping[str, Any]) -> tuple[Queue, ...]:
+    """List every queue, with the stream's `retention`.
+
+    Dead queues come first: a work queue that dead-letters at least once waits for its target.
+    """
+    return (*map(_dead, WORK_QUEUES), _audit(kept), *map(_work, WORK_QUEUES))
 
 
 WORK_QUEUES = (COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE)
-# Dead queues come first: a work queue that dead-letters at least once waits for its target.
-QUEUES = (*map(_dead, WORK_QUEUES), _audit(), *map(_work, WORK_QUEUES))
+QUEUES = topology({})

@@ -1,7 +1,7 @@
 """Consuming: one delivery, one task; acknowledged when its handler has returned, never before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -14,6 +14,7 @@ from consumer.broker.topology import declare_on
 from consumer.broker.translate import inbound
 from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError, UnreadableError
+from schemas.topology import QUEUES, Queue
 
 Handle = Callable[[Inbound], Awaitable[None]]
 
@@ -57,11 +58,18 @@ class Consumer:
     """
 
     def __init__(
-        self, url: str, queue: str, handle: Handle, *, prefetch: int, attempts: int = 5
+        self,
+        url: str,
+        queue: str,
+        handle: Handle,
+        *,
+        prefetch: int,
+        attempts: int = 5,
+        queues: Sequence[Queue] = QUEUES,
     ) -> None:
-        self._url, self._queue, self._handle = url, queue, handle
+        self._url, self._queue, self._handle, self._queues = url, queue, handle, queues
         self._prefetch, self._attempts = prefetch, attempts
-        self._parking = Parking(url, queue)
+        self._parking = Parking(url, queue, queues)
         self._hands: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
@@ -84,7 +92,7 @@ class Consumer:
             await self._parking.close()
 
     async def _serve(self, link: Link, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        await declare_on(link)
+        await declare_on(link, self._queues)
         channel = await link.underlay(self._queue)
         channel.on_consumer_cancel_callbacks.add(
             lambda _: link.fail(f"the broker cancelled the consumer of {self._queue}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from consumer.broker.translate import DELIVERY_COUNT, PERSISTENT
 from consumer.message import UnavailableError, UnreadableError
 from schemas.catalog import DEAD_LETTER
 from schemas.strict import rfc3339
+from schemas.topology import QUEUES, Queue
 
 LONGEST_REASON = 2000
 _LEFT_OUT = frozenset({DELIVERY_COUNT, "x-acquired-count", "CC", "BCC"})
@@ -33,8 +35,8 @@ class Parking:
     then the acknowledgements would stop too.
     """
 
-    def __init__(self, url: str, queue: str) -> None:
-        self._url, self._queue = url, queue
+    def __init__(self, url: str, queue: str, queues: Sequence[Queue] = QUEUES) -> None:
+        self._url, self._queue, self._queues = url, queue, queues
         self._turn = asyncio.Lock()
         self._link: Link | None = None
         self._channel: AbstractChannel | None = None
@@ -66,7 +68,7 @@ class Parking:
         await self.close()
         self._link = await open_link(self._url, f"workspace-lifecycle parking {self._queue}")
         try:
-            await declare_on(self._link)
+            await declare_on(self._link, self._queues)
         except TopologyError as error:
             raise UnavailableError(str(error)) from error
         return await self._link.channel("parking")

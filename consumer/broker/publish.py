@@ -8,6 +8,7 @@ from consumer.broker.connection import Link, keep, pause
 from consumer.broker.outlet import Outlet, Receipt, open_outlet, open_side_outlet
 from consumer.broker.topology import declare_on
 from consumer.message import Outbound, UnavailableError
+from schemas.topology import QUEUES, Queue
 
 PATIENCE = 5.0
 """Seconds that a batch waits for a connection before it is refused."""
@@ -17,8 +18,13 @@ DEFAULT_EXCHANGE = ""
 class Publisher:
     """Publishes batches. Replies, which go where others say, have a channel of their own."""
 
-    def __init__(self, url: str, name: str = "workspace-lifecycle publisher") -> None:
-        self._url, self._name = url, name
+    def __init__(
+        self,
+        url: str,
+        name: str = "workspace-lifecycle publisher",
+        queues: Sequence[Queue] = QUEUES,
+    ) -> None:
+        self._url, self._name, self._queues = url, name, queues
         self._link: Link | None = None
         self._events: Outlet | None = None
         self._replies: Outlet | None = None
@@ -60,7 +66,7 @@ class Publisher:
         return await asyncio.shield(task)
 
     async def _serve(self, link: Link, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        await declare_on(link)
+        await declare_on(link, self._queues)
         self._events = await open_outlet(link, "events")
         self._link = link
         self._changed.set()

@@ -1,7 +1,7 @@
 """Declaring the topology of `schemas.topology`, and saying what stands in its way."""
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,7 +29,7 @@ class TopologyError(Exception):
     """The broker holds one of our names with other arguments, or cannot hold what we declare."""
 
 
-async def declare(url: str) -> None:
+async def declare(url: str, queues: Sequence[Queue] = QUEUES) -> None:
     """Declare the topology over a connection of its own. Declaring what is there changes nothing.
 
     Raises:
@@ -38,10 +38,10 @@ async def declare(url: str) -> None:
 
     """
     async with connected(url, "workspace-lifecycle topology") as link:
-        await declare_on(link)
+        await declare_on(link, queues)
 
 
-async def declare_on(link: Link) -> None:
+async def declare_on(link: Link, queues: Sequence[Queue] = QUEUES) -> None:
     """Declare the topology over an open link, on a channel of its own: a refusal closes it.
 
     Raises:
@@ -53,7 +53,7 @@ async def declare_on(link: Link) -> None:
     try:
         for exchange in EXCHANGES:
             await _asked(channel.declare_exchange(exchange, "topic", durable=True, timeout=TIMEOUT))
-        for queue in QUEUES:
+        for queue in queues:
             await _declare(channel, queue)
     finally:
         with suppress(UnavailableError), translating("close the channel for topology"):
@@ -70,7 +70,7 @@ class Found:
     consumers: int = 0
 
 
-async def examine(url: str) -> list[Found]:
+async def examine(url: str, queues: Sequence[Queue] = QUEUES) -> list[Found]:
     """Look at each queue of ours without declaring any.
 
     Raises:
@@ -79,7 +79,7 @@ async def examine(url: str) -> list[Found]:
 
     """
     async with connected(url, "workspace-lifecycle doctor") as link:
-        return [await _examine(link, queue) for queue in QUEUES]
+        return [await _examine(link, queue) for queue in queues]
 
 
 async def _examine(link: Link, queue: Queue) -> Found:

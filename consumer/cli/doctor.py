@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from consumer.app import bucket_of, queues_of
+from consumer.audit.bucket import Bucket, NoSuchObjectError
 from consumer.broker.topology import TopologyError, examine
 from consumer.cli import environment
 from consumer.cli.paper import paper
@@ -75,10 +77,11 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("database", "wrong", str(error))
     async for finding in _executor(settings, instance):
         yield finding
+    yield await _archive(bucket_of(settings))
 
 
 async def _broker(settings: Settings) -> AsyncIterator[Finding]:
-    found = await examine(settings.amqp_url.get_secret_value())
+    found = await examine(settings.amqp_url.get_secret_value(), queues_of(settings))
     missing = [queue.name for queue in found if not queue.there]
     if missing:
         names = ", ".join(missing)
@@ -125,6 +128,18 @@ async def _executor(settings: Settings, instance: str | None) -> AsyncIterator[F
             yield Finding("executor", "note", f"{action} not tried: no workspace has an instance")
             continue
         yield await _permission(ec2, what, action, instance or "")
+
+
+async def _archive(bucket: Bucket | None) -> Finding:
+    if bucket is None:
+        text = "LIFECYCLE_ARCHIVE_URL is not set: only the stream holds the audit trail"
+        return Finding("archive", "note", text)
+    try:
+        async for name in bucket.names("manifest/"):
+            return Finding("archive", "ok", f"can be listed, and begins with {name}")
+    except (UnavailableError, NoSuchObjectError) as error:
+        return Finding("archive", "wrong", str(error))
+    return Finding("archive", "ok", "can be listed, and is empty")
 
 
 async def _permission(

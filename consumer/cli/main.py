@@ -7,6 +7,7 @@ import click
 
 from consumer.broker.ask import UnroutableError
 from consumer.broker.topology import TopologyError
+from consumer.cli.archive import archive
 from consumer.cli.ask import pause, resume
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
@@ -41,6 +42,7 @@ cli.add_command(resume)
 cli.add_command(tree)
 cli.add_command(operations)
 cli.add_command(watch)
+cli.add_command(archive)
 cli.add_command(schemas)
 
 

@@ -46,6 +46,7 @@ create table lifecycle.operation (
 );
 
 create index operation_open on lifecycle.operation (deadline) where settled_at is null;
+create index operation_recorded on lifecycle.operation (recorded_at);
 
 -- One workspace in an operation. Where commanded is false the row was only set back by an undo.
 create table lifecycle.target (
@@ -93,6 +94,27 @@ create table lifecycle.outbox (
     created_at      timestamptz not null default now(),
     derived_from    text
 );
+
+-- The cuts of the audit trail into archive objects. manifest and tail are SHA-256 of a cut's manifest
+-- and of its last record's line, null until they are written. A new epoch begins where the stream
+-- was cut or begun anew.
+create table lifecycle.archive_mark (
+    epoch         integer not null,
+    first_offset  bigint not null,
+    last_offset   bigint not null check (last_offset >= first_offset),
+    hour          timestamptz not null,
+    claimed_at    timestamptz not null default now(),
+    manifest      text,
+    tail          text,
+    primary key (epoch, first_offset)
+);
+
+-- One row: what was recorded before this time has been pruned.
+create table lifecycle.pruning (
+    recorded_before  timestamptz not null
+);
+
+create unique index pruning_once on lifecycle.pruning ((true));
 
 create function lifecycle.wake_relay() returns trigger language plpgsql as $$
 begin

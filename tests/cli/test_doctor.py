@@ -13,8 +13,8 @@ import pytest
 from consumer.devstack.platform import aws_environment
 from consumer.devstack.stack import Stack
 from tests.cli.conftest import Cli
-from tests.executor.front import Front, front_before
 from tests.support.forest import Forest
+from tests.support.front import Front, front_before
 
 
 def states(out: str) -> list[tuple[str, str]]:
@@ -66,6 +66,7 @@ async def test_a_sound_installation_is_found_sound(
         ("broker", "note"),
         ("database", "ok"),
         ("executor", "ok"),
+        ("archive", "note"),
     }
     assert "nobody consumes lifecycle.commands" in said(ran.out, "note")
     assert await forest.snapshot() == before
@@ -128,6 +129,7 @@ async def test_servers_that_are_away_are_named_and_the_rest_is_still_looked_at(c
         ["wrong", "broker"],
         ["wrong", "database"],
         ["ok", "executor"],
+        ["note", "archive"],
     ]
     assert "secret" not in ran.out + ran.err
 

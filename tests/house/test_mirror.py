@@ -16,6 +16,7 @@ WITHOUT = {
     "consumer/executor/refusals.py": "a table for one executor; tests/executor/test_ec2.py",
     "consumer/executor/simulated.py": "one of a suite's; tests/executor/test_conformance.py",
     "consumer/lifecycle.py": "its promises are the contract's; tests/contract/test_decision.py",
+    "consumer/record.py": "a noun; tests/audit/test_lines.py writes it and reads it back",
     "consumer/store/forest.py": "one listing; tests/cli/test_verbs.py",
     "consumer/telemetry/health.py": "asked of a process; tests/contract/test_stop.py",
     "consumer/telemetry/logs.py": "read from a process; tests/contract/test_stop.py",

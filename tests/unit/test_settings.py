@@ -21,6 +21,12 @@ DEFAULTS: dict[str, Any] = {
 }
 BEYOND_THE_CONTRACT = {
     "allow_apps",
+    "archive_encryption",
+    "archive_every",
+    "archive_lock_days",
+    "archive_url",
+    "audit_max_age",
+    "audit_max_bytes",
     "ec2_hibernate",
     "simulated_delay",
     "simulated_failures",

@@ -1,0 +1,171 @@
+"""Reading a stream from an offset on, in batches, over AMQP 0-9-1.
+
+There a stream keeps no offsets for its readers, has no word for its end, and begins at the chunk
+that an offset stands in. (RabbitMQ documentation, Streams.) So the reader gives what it wants to go
+on from, drops what comes before that, and takes a look at the last chunk to know when it is there.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Literal
+
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+
+from consumer.broker.connection import TIMEOUT, Link, connected, translating
+from consumer.broker.transport import has_readable_properties
+from consumer.message import UnavailableError
+from consumer.record import Record
+
+Start = int | Literal["first", "next"]
+OFFSET = "x-stream-offset"
+_PREFETCH = 2000
+_BATCH = 500
+_SETTLED = 1.0
+"""Seconds without a delivery after which a chunk that began has been delivered whole."""
+_PROPERTIES = (
+    "content_type", "content_encoding", "delivery_mode", "priority", "correlation_id", "reply_to",
+    "expiration", "message_id", "timestamp", "user_id", "app_id",
+)  # fmt: skip
+
+
+class Stream:
+    """One stream at one broker."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self.name = name
+
+    async def end(self) -> int | None:
+        """Tell the offset of the last message; None where there is none.
+
+        Raises:
+            UnavailableError: the broker is away, or there is no such stream.
+
+        """
+        async with connected(self._url, f"workspace-lifecycle end of {self.name}") as link:
+            heard = await _consume(link, self.name, "last")
+            found: int | None = None
+            while (delivered := await _next(heard, _SETTLED)) is not None:
+                (found,) = _offsets([delivered], found)
+            return found
+
+    async def read(
+        self, start: Start, *, until: int | None = None
+    ) -> AsyncGenerator[list[Record], None]:
+        """Read from an offset on; give what came, in order, never an empty list.
+
+        It goes on for ever, or ends after the offset `until`, which has to be there. Memory is
+        bounded: what was given is acknowledged when the next is asked for, and the broker sends
+        only so much before that.
+
+        Raises:
+            UnavailableError: the connection or the stream was lost. Go on after the last offset.
+
+        """
+        if until is not None and isinstance(start, int) and start > until:
+            return
+        async with connected(self._url, f"workspace-lifecycle reader of {self.name}") as link:
+            heard = await _consume(link, self.name, start)
+            known: int | None = None
+            while True:
+                batch = await _batch(heard, link)
+                offsets = _offsets(batch, known)
+                records = [
+                    _record(one, offset)
+                    for one, offset in zip(batch, offsets, strict=True)
+                    if _wanted(offset, start, until)
+                ]
+                if records:
+                    yield records
+                with translating(f"acknowledge what was read of {self.name}"):
+                    await heard.channel.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
+                known = offsets[-1]
+                if until is not None and known >= until:
+                    return
+
+
+class _Heard:
+    """A channel and what it has delivered so far; None in the queue is its end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.queue: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+
+    async def hear(self, delivered: DeliveredMessage) -> None:
+        self.queue.put_nowait(delivered)
+
+    def end(self, *_: object) -> None:
+        self.queue.put_nowait(None)
+
+
+async def _consume(link: Link, queue: str, start: Start | Literal["last"]) -> _Heard:
+    channel = await link.underlay(f"reading {queue}")
+    heard = _Heard(channel)
+    end: Callable[..., Any] = heard.end
+    channel.on_consumer_cancel_callbacks.add(end)
+    link.lost.add_done_callback(end)
+    with translating(f"read {queue}"):
+        await channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)
+        await channel.basic_consume(queue, heard.hear, arguments={OFFSET: start}, timeout=TIMEOUT)
+    return heard
+
+
+async def _batch(heard: _Heard, link: Link) -> list[DeliveredMessage]:
+    """Wait for one delivery, and take what else is there."""
+    batch = [await heard.queue.get()]
+    while len(batch) < _BATCH and not heard.queue.empty():
+        batch.append(heard.queue.get_nowait())
+    whole = [one for one in batch if one is not None]
+    if not whole:
+        why = link.lost.result() if link.lost.done() else "the stream was deleted"
+        raise UnavailableError(f"the stream can no longer be read: {why}")
+    if len(whole) < len(batch):
+        heard.end()
+    return whole
+
+
+async def _next(heard: _Heard, seconds: float) -> DeliveredMessage | None:
+    try:
+        return await asyncio.wait_for(heard.queue.get(), seconds)
+    except TimeoutError:
+        return None
+
+
+def _offsets(batch: Sequence[DeliveredMessage], before: int | None) -> list[int]:
+    """Read the offset of each delivery; one whose headers cannot be read stands between others."""
+    said = [_said(one) for one in batch]
+    after = next((offset - place for place, offset in enumerate(said) if offset is not None), 0)
+    offset = after - 1 if before is None else before
+    offsets = []
+    for one in said:
+        offset = offset + 1 if one is None else one
+        offsets.append(offset)
+    return offsets
+
+
+def _said(delivered: DeliveredMessage) -> int | None:
+    offset = (delivered.header.properties.headers or {}).get(OFFSET)
+    return offset if isinstance(offset, int) else None
+
+
+def _wanted(offset: int, start: Start, until: int | None) -> bool:
+    after = not isinstance(start, int) or offset >= start
+    return after and (until is None or offset <= until)
+
+
+def _record(delivered: DeliveredMessage, offset: int) -> Record:
+    given = delivered.header.properties
+    found = {name: getattr(given, name) for name in _PROPERTIES}
+    found["type"] = given.message_type
+    headers: dict[str, Any] = dict(given.headers or {})
+    headers.pop(OFFSET, None)
+    return Record(
+        offset=offset,
+        exchange=delivered.exchange or "",
+        routing_key=delivered.routing_key or "",
+        body=delivered.body,
+        properties={name: value for name, value in found.items() if value is not None},
+        headers=headers,
+        readable=has_readable_properties(delivered),
+    )
