@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from consumer.audit.archive import Archiver
 from consumer.audit.basket import Sizes
 from consumer.audit.bucket import Bucket, Protection
 from consumer.audit.lag import Limit
+from consumer.audit.pruner import Pruner
 from consumer.broker.connection import RefusedError
 from consumer.broker.consume import Consumer
 from consumer.broker.publish import Publisher
@@ -73,12 +75,17 @@ def bucket_of(settings: Settings) -> Bucket | None:
     return Bucket(settings.archive_url, protection)
 
 
+def stream_of(settings: Settings) -> Stream:
+    """Give the audit stream."""
+    return Stream(settings.amqp_url.get_secret_value(), AUDIT_STREAM)
+
+
 def archiver_of(settings: Settings, database: Database, bucket: Bucket) -> Archiver:
     """Give the archiver of the audit stream."""
     return Archiver(
         database,
         bucket,
-        Stream(settings.amqp_url.get_secret_value(), AUDIT_STREAM),
+        stream_of(settings),
         sizes=Sizes(every=settings.archive_every),
         limit=Limit(settings.audit_max_age, settings.audit_max_bytes),
     )
@@ -167,6 +174,9 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
         )
     if "archive" in roles and (bucket := bucket_of(settings)) is not None:
         services.insert(0, archiver_of(settings, database, bucket))
+        if settings.keep_days is not None:
+            keep = timedelta(days=settings.keep_days)
+            services.insert(0, Pruner(database, stream_of(settings), keep))
     return services
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas.catalog import SOURCE
+from schemas.envelope import CLOUDEVENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """One message to publish: CloudEvents JSON, persistent and confirmed.
+    """One message to publish, persistent and confirmed; CloudEvents JSON unless it says otherwise.
 
     Attributes:
         mandatory: whether the broker says so where no queue takes it.
@@ -55,12 +56,15 @@ class Outbound:
     routing_key: str
     body: bytes
     message_id: str
-    type: str
+    type: str | None
     correlation_id: str | None = None
     timestamp: datetime | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
-    app_id: str = SOURCE
+    app_id: str | None = SOURCE
     reply_to: str | None = None
+    content_type: str | None = CLOUDEVENTS
+    content_encoding: str | None = None
+    priority: int | None = None
     mandatory: bool = True
 
 

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     archive_lock_days: Annotated[int, Ge(0), Le(36_500)] = Field(
         0, description="days for which S3 keeps an object from being changed or removed"
     )
+    keep_days: Annotated[float, Gt(0), Le(36_500)] | None = Field(
+        None, description="days that settled operations are kept once archived; else for ever"
+    )
     audit_max_age: Annotated[str, Field(pattern=r"^[1-9]\d*[YMDhms]$")] | None = Field(
         None, description="how long the audit stream keeps messages, as in 30D; else for ever"
     )

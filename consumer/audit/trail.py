@@ -84,14 +84,39 @@ class Trail:
             joint: tuple[int, Start] = (0, "first")
             if source == "auto" and self._bucket is not None:
                 joint = await go_on(self._stream, self._bucket, pieces)
-            async with aclosing(self._rest(joint, span.after)) as rest:
+            async with aclosing(self.rest(joint, span.after)) as rest:
                 async for batch in rest:
                     yield batch
 
-    async def _rest(
+    async def count(self, source: Source, span: Span) -> int:
+        """Count what may be in a span, by the manifests and the stream's end; nothing is read.
+
+        Raises:
+            UnavailableError: broker or S3 is away.
+
+        """
+        pieces: deque[Manifest] = deque(maxlen=_SEARCHED)
+        found = 0
+        if source != "stream" and self._bucket is not None:
+            async for manifest in manifests(self._bucket, first=span.first_day):
+                pieces.append(manifest)
+                found += manifest.record_count if span.may_hold(manifest) else 0
+        if source == "s3" or (end := await self._stream.end()) is None:
+            return found
+        joint: tuple[int, Start] = (0, "first")
+        if self._bucket is not None and source == "auto":
+            joint = await go_on(self._stream, self._bucket, pieces)
+        return found + end + 1 - (joint[1] if isinstance(joint[1], int) else 0)
+
+    async def rest(
         self, joint: tuple[int, Start], after: Place | None
     ) -> AsyncGenerator[tuple[int, list[Record]], None]:
-        """Read the stream up to where it ends now."""
+        """Read the stream from a joint on, or after a place in it, up to where it ends now.
+
+        Raises:
+            UnavailableError: the broker is away.
+
+        """
         end = await self._stream.end()
         if end is None:
             return

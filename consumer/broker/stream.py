@@ -48,6 +48,8 @@ class Stream:
             found: int | None = None
             while (delivered := await _next(heard, _SETTLED)) is not None:
                 (found,) = _offsets([delivered], found)
+                with translating(f"acknowledge what was read of {self.name}"):
+                    await heard.channel.basic_ack(delivered.delivery_tag or 0)
             return found
 
     async def read(

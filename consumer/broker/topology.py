@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import (
@@ -80,6 +80,26 @@ async def examine(url: str, queues: Sequence[Queue] = QUEUES) -> list[Found]:
     """
     async with connected(url, "workspace-lifecycle doctor") as link:
         return [await _examine(link, queue) for queue in queues]
+
+
+async def exists(url: str, kind: Literal["queue", "exchange"], name: str) -> bool:
+    """Tell whether the broker has a queue or an exchange, without declaring it.
+
+    Raises:
+        UnavailableError: the broker is away, or does not let us look.
+
+    """
+    async with connected(url, "workspace-lifecycle looks") as link:
+        channel = await link.channel("looking", vital=False)
+        with translating(f"look at the {kind} {name!r}"):
+            try:
+                if kind == "queue":
+                    await channel.declare_queue(name, passive=True, timeout=TIMEOUT)
+                else:
+                    await channel.declare_exchange(name, passive=True, timeout=TIMEOUT)
+            except ChannelNotFoundEntity:
+                return False
+        return True
 
 
 async def _examine(link: Link, queue: Queue) -> Found:

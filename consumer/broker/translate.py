@@ -6,7 +6,6 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from consumer.message import Inbound, Outbound
-from schemas.envelope import CLOUDEVENTS
 
 DELIVERY_COUNT = "x-delivery-count"
 PERSISTENT = 2
@@ -42,9 +41,11 @@ def _deliveries(headers: dict[str, Any]) -> int:
 
 
 def outgoing(message: Outbound) -> Basic.Properties:
-    """Write the properties of a message: persistent CloudEvents JSON."""
+    """Write the properties of a message; whatever it is, it is persistent."""
     return Basic.Properties(
-        content_type=CLOUDEVENTS,
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        priority=message.priority,
         delivery_mode=PERSISTENT,
         headers=dict(message.headers),
         correlation_id=message.correlation_id,

@@ -13,6 +13,7 @@ from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
 from consumer.cli.migrate import migrate
 from consumer.cli.operations import operations
+from consumer.cli.replay import replay_command
 from consumer.cli.run import run
 from consumer.cli.schemas import schemas
 from consumer.cli.tree import tree
@@ -43,6 +44,7 @@ cli.add_command(tree)
 cli.add_command(operations)
 cli.add_command(watch)
 cli.add_command(archive)
+cli.add_command(replay_command)
 cli.add_command(schemas)
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from consumer.cli import environment
 from consumer.cli.outcome import UNKNOWN, said
 from consumer.cli.paper import paper
+from consumer.cli.story import story
 from consumer.store.history import (
     Entry,
     EntryTarget,
@@ -47,21 +48,27 @@ class Record:
     "--workspace", "workspace_id", type=click.UUID, help="That named it or had it as a target."
 )
 @click.option("--all", "every", is_flag=True, help="With OPERATION_ID: all of its targets.")
+@click.option("--trail", is_flag=True, help="With OPERATION_ID: its story, from the audit trail.")
 @click.option("--database-url", help="PostgreSQL; LIFECYCLE_DATABASE_URL by default.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON array; with OPERATION_ID an object."
 )
-def operations(
+def operations(  # noqa: PLR0913 (each is an option)
     operation_id: UUID | None,
     *,
     limit: int,
     only_open: bool,
     workspace_id: UUID | None,
     every: bool,
+    trail: bool,
     database_url: str | None,
     as_json: bool,
 ) -> None:
     """List operations, newest first, or tell all about OPERATION_ID (exit code 4: unknown)."""
+    if trail:
+        if operation_id is None:
+            raise click.UsageError("--trail tells one operation: name it")
+        sys.exit(environment.run(story(environment.settings(), operation_id, as_json=as_json)))
     url = environment.url(database_url, "LIFECYCLE_DATABASE_URL")
     if operation_id is None:
         found = environment.run(_list(url, limit, workspace_id, only_open=only_open))

@@ -78,6 +78,8 @@ create table lifecycle.inbox (
     primary key (source, key)
 );
 
+create index inbox_recorded on lifecycle.inbox using brin (recorded_at);
+
 -- Everything that leaves. An answer's bytes stand in its operation, a fan-out's in its targets;
 -- body is for what stands nowhere else. progress is the last workspace of a fan-out confirmed. A
 -- message's id is derived from its operation and derived_from, or its type where that is null.

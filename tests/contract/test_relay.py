@@ -69,7 +69,7 @@ def what(message: Outbound) -> str:
     """Name a message as `pause_eleven` does."""
     if message.type == "workspace.stop":
         return str(json.loads(message.body)["subject"])
-    return message.type
+    return str(message.type)
 
 
 @pytest.mark.parametrize("at", [0, 1, 5, 11])

@@ -8,7 +8,10 @@ ROOT = Path(__file__).parents[2]
 WITHOUT = {
     "consumer/__main__.py": "two lines; tests/cli/test_run.py starts it as a process",
     "consumer/app.py": "the composition root; tests/contract/test_acceptance.py runs it whole",
+    "consumer/audit/chain.py": "walked for its faults; tests/audit/test_verify.py",
+    "consumer/audit/repair.py": "writes what verify misses; tests/audit/test_verify.py",
     "consumer/cli/environment.py": "read by every verb; tests/cli/test_verbs.py",
+    "consumer/cli/into.py": "one option; tests/cli/test_replay.py",
     "consumer/cli/main.py": "lists the verbs; tests/cli/test_verbs.py",
     "consumer/cli/paper.py": "what the verbs print; tests/cli/test_verbs.py",
     "consumer/cli/schemas.py": "one verb; tests/cli/test_verbs.py",
@@ -18,6 +21,7 @@ WITHOUT = {
     "consumer/lifecycle.py": "its promises are the contract's; tests/contract/test_decision.py",
     "consumer/record.py": "a noun; tests/audit/test_lines.py writes it and reads it back",
     "consumer/store/forest.py": "one listing; tests/cli/test_verbs.py",
+    "consumer/store/prune.py": "run by the pruner; tests/audit/test_pruner.py",
     "consumer/telemetry/health.py": "asked of a process; tests/contract/test_stop.py",
     "consumer/telemetry/logs.py": "read from a process; tests/contract/test_stop.py",
 }

@@ -27,6 +27,7 @@ BEYOND_THE_CONTRACT = {
     "archive_url",
     "audit_max_age",
     "audit_max_bytes",
+    "keep_days",
     "ec2_hibernate",
     "simulated_delay",
     "simulated_failures",

@@ -19,3 +19,4 @@ create table lifecycle.pruning (
 
 create unique index pruning_once on lifecycle.pruning ((true));
 create index operation_recorded on lifecycle.operation (recorded_at);
+create index inbox_recorded on lifecycle.inbox using brin (recorded_at);
