@@ -46,12 +46,13 @@ def encode(record: Record) -> bytes:
     }
     if not record.readable:
         line["readable"] = False
-    is_json, value = _read(record.body)
-    if is_json:
-        line["body"] = value
-    if not is_json or _dumps(value) != record.body:
-        line["body_base64"] = base64.b64encode(record.body).decode()
-    return _dumps(line) + b"\n"
+    written = _dumps(line)[:-1]
+    again = _written_again(record.body)
+    if again is not None:
+        written += b',"body":' + again
+    if again != record.body:
+        written += b',"body_base64":"' + base64.b64encode(record.body) + b'"'
+    return written + b"}\n"
 
 
 def decode(line: bytes) -> Record:
@@ -88,14 +89,12 @@ def _body(found: Mapping[str, Any]) -> bytes:
     return _dumps(found["body"])
 
 
-def _read(body: bytes) -> tuple[bool, Any]:
-    """Read a body as JSON that every reader of JSON understands, or tell that it is none."""
+def _written_again(body: bytes) -> bytes | None:
+    """Give a body as JSON that every reader of JSON understands; None where it is none."""
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
-        _dumps(value)
+        return _dumps(_DECODER.decode(body.decode()))
     except (ValueError, RecursionError):
-        return False, None
-    return True, value
+        return None
 
 
 def _refuse(constant: str) -> Any:
@@ -111,8 +110,11 @@ def _finite(text: str) -> float:
 
 def _dumps(value: Any) -> bytes:
     """Write JSON in the one way there is here. A lone surrogate raises ValueError."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _tagged(value: Any) -> Any:
