@@ -18,12 +18,6 @@ from tests.audit.filling import Filler
 from tests.broker.tools import Facts
 
 
-@pytest.fixture(autouse=True)
-def _ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for a stream's end less long than where a chunk may be megabytes."""
-    monkeypatch.setattr("consumer.broker.stream._SETTLED", 0.3)
-
-
 @pytest.fixture
 def facts() -> Iterator[Facts]:
     """Hear what the program says."""
