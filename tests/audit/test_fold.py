@@ -112,14 +112,14 @@ def test_a_result_of_another_kind_says_nothing() -> None:
     assert fold.courses[WORKSPACES[0]].outcome is None
 
 
-def command(identity: str) -> Record:
+def command(identity: str, source: str = "billing") -> Record:
     """Make a command."""
     return Record(
         offset=0,
         exchange="workspace.commands",
         routing_key="workspace.pause",
         body=b"{}",
-        properties={"message_id": identity, "app_id": "billing"},
+        properties={"message_id": identity, "app_id": source},
     )
 
 
@@ -145,6 +145,12 @@ def test_a_command_is_closed_by_its_answer(turn: int) -> None:
     fold = folded([command("a"), answer("b")][::turn])
     (left,) = fold.open_commands()
     assert (left.source, left.key, left.type) == ("billing", "a", "workspace.pause")
+
+
+def test_an_answer_closes_one_command() -> None:
+    """Two sources chose the same id: an answer to one of them leaves the other open."""
+    fold = folded([command("a"), command("a", "ops"), answer("a")])
+    assert len(list(fold.open_commands())) == 1
 
 
 def test_what_is_not_ours_is_left_alone() -> None:
