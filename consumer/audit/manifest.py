@@ -84,11 +84,20 @@ def unpack(body: bytes) -> list[Record]:
         ValueError: it is none.
 
     """
+    return [decode(line) for line in lines_of(body)]
+
+
+def lines_of(body: bytes) -> list[bytes]:
+    """Read the lines of an object, each a record's.
+
+    Raises:
+        ValueError: it is none.
+
+    """
     try:
-        lines = gzip.decompress(body)
+        return gzip.decompress(body).splitlines()
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not compressed as it was: {error}") from None
-    return [decode(line) for line in lines.splitlines()]
 
 
 def read_manifest(body: bytes) -> Manifest:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from random import Random
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -68,10 +69,11 @@ def _messages(count: int) -> Iterator[bytes]:
         for part in (publish, ContentHeader(0, len(body), properties), ContentBody(body))
     )
     parts = whole.split(_ZERO)
+    ids = Random(count)
     for start in range(0, count, _AT_ONCE):
         yield b"".join(
-            str(UUID(int=number + 1)).encode().join(parts)
-            for number in range(start, min(start + _AT_ONCE, count))
+            str(UUID(int=ids.getrandbits(128))).encode().join(parts)
+            for _ in range(start, min(start + _AT_ONCE, count))
         )
 
 
