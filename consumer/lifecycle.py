@@ -96,6 +96,7 @@ class Lifecycle:
         """Do everything that is committed together."""
         operation_id = uuid4()
         claimed = await claim(connection, received.origin, operation_id)
+        say("command.claimed")
         reused = None
         if not claimed.fresh:
             stored = await stored_answer(connection, received.origin)
@@ -125,11 +126,13 @@ class Lifecycle:
             decision = as_asked(received, refused)
         else:
             plan = await self._plan(connection, received)
+            say("command.planned")
             decision = decide(received, plan, self._policy)
             if isinstance(decision, Carry):
                 recorded = await self._change(connection, received, operation_id)
                 if recorded.tree_etag != plan.tree_etag:
                     raise StaleError(f"the tree of {received.data.workspace_id} changed")
+                say("command.changed")
         return await self._record(
             connection, Decided(operation_id, received, decision, plan, recorded, now)
         )
@@ -161,6 +164,7 @@ class Lifecycle:
             *_following(operation),
         ]
         await put_outbox(connection, operation.operation_id, outgoing)
+        say("command.written")
         return _Told(
             "operation.recorded",
             operation.operation_id,

@@ -49,6 +49,7 @@ class Settlement:
     async def _once(self, results: Sequence[Result], connection: Connection) -> list[News]:
         news = await settle_targets(connection, results)
         await put_news(connection, news, self._max_listed)
+        say("results.written", count=len(results))
         return news
 
 

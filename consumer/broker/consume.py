@@ -131,6 +131,7 @@ class Consumer:
     async def _settle(self, session: _Session, held: DeliveredMessage) -> None:
         message = inbound(held, self._queue)
         with observe.bound(queue=self._queue, message_id=message.message_id):
+            observe.say("delivery.taken")
             try:
                 await self._attempt(session, held, message)
             except _OverError:
@@ -142,6 +143,7 @@ class Consumer:
         failure = _unreadable(held) or await self._handled(session, message)
         if failure is None:
             await session.ack(held)
+            observe.say("delivery.acknowledged")
         elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
             await self._park(session, held, failure)
         else:

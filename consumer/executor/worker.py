@@ -73,7 +73,9 @@ class Worker:
             return SUPERSEDED
         if order.expired and first:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)
+        say("order.admitted")
         result = await self._executor.carry_out(order)
+        say("order.ended")
         if isinstance(result, Unasked) and first:
             return Failed(result.code, result.detail, result.retryable)
         if isinstance(result, Unasked):

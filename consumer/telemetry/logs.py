@@ -17,11 +17,15 @@ _LEVELS = {
     "refused": "warning",
     "dropped": "warning",
     "parked": "error",
-    "taken": "debug",
-    "published": "debug",
-    "confirmed": "debug",
+    **dict.fromkeys(
+        (
+            *("taken", "claimed", "planned", "changed", "written", "acknowledged"),
+            *("admitted", "ended", "published", "confirmed"),
+        ),
+        "debug",
+    ),
 }
-"""The level of a fact by its verb; info where none is given."""
+"""The level of a fact by its verb; info where none is given. Steps of a way are for debugging."""
 
 
 def configure(level: str) -> None:

@@ -68,15 +68,20 @@ def environment(**variables: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def process(
-    amqp_url: str, database_url: str, *, roles: str = ",".join(app.ROLES), **variables: str
+    amqp_url: str,
+    database_url: str,
+    *,
+    roles: str = ",".join(app.ROLES),
+    module: Sequence[str] = ("consumer",),
+    **variables: str,
 ) -> AsyncIterator[Process]:
-    """Run the real program as a process until the block ends."""
+    """Run the real program as a process until the block ends; `module` may stand before it."""
     defaults = {"LIFECYCLE_EXECUTOR": "simulated", "LIFECYCLE_SIMULATED_DELAY": "0"}
     urls = {"LIFECYCLE_AMQP_URL": amqp_url, "LIFECYCLE_DATABASE_URL": database_url}
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "consumer",
+        *module,
         "run",
         f"--roles={roles}",
         env=environment(**(defaults | urls | variables)),
