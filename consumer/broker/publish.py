@@ -82,6 +82,7 @@ class Publisher:
 
     async def _publish(self, batch: Sequence[Outbound]) -> list[Receipt]:
         link, events = await self._connected()
+        observe.say("batch.taken", count=len(batch))
         replies = [message.exchange == DEFAULT_EXCHANGE for message in batch]
         if not any(replies):
             return await events.send(batch)

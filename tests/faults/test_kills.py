@@ -20,7 +20,7 @@ from tests.support.siege import Urls
 POINTS = (
     "delivery.taken", "command.claimed", "command.planned", "command.changed", "command.written",
     "operation.recorded", "delivery.acknowledged",
-    "outbox.taken", "outbox.published", "outbox.confirmed",
+    "outbox.taken", "batch.taken", "outbox.published", "outbox.confirmed",
     "order.admitted", "order.ended", "order.carried_out",
     "results.written", "result.taken",
 )  # fmt: skip
