@@ -1,0 +1,31 @@
+"""docs/reliability.md: each test that it names is there, and each gap is said by the program."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_kills import POINTS
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "reliability.md").read_text())
+TESTS = "\n".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
+PROGRAM = "\n".join(path.read_text() for path in ROOT.glob("consumer/**/*.py"))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_promise_names_a_test_that_is_there(name: str) -> None:
+    """A renamed test takes its promise along."""
+    assert f"def {name}(" in TESTS
+
+
+def test_every_promise_has_a_test() -> None:
+    """No row of the table is without one."""
+    rows = (ROOT / "docs" / "reliability.md").read_text().count("\n| ") - 1
+    assert len(NAMED) >= rows > 10
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_every_gap_is_said(point: str) -> None:
+    """A fact that is no longer said would be waited for in vain."""
+    assert f'"{point}"' in PROGRAM
