@@ -90,7 +90,8 @@ async def _broker(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("broker", "ok", "the topology is declared, with our arguments")
     for queue in found:
         if queue.name in _DEAD and queue.messages:
-            yield Finding("broker", "note", f"{queue.name} holds {queue.messages} dead letters")
+            held = f"{queue.name} holds {queue.messages} dead letters"
+            yield Finding("broker", "note", f"{held}: `workspace-lifecycle dead-letters list`")
         if queue.name == COMMANDS_QUEUE and queue.there and not queue.consumers:
             yield Finding("broker", "note", f"nobody consumes {queue.name}: is `run` running?")
         if queue.name == EXECUTOR_QUEUE and queue.there and not queue.consumers:

@@ -9,6 +9,7 @@ from consumer.broker.ask import UnroutableError
 from consumer.broker.topology import TopologyError
 from consumer.cli.archive import archive
 from consumer.cli.ask import pause, resume
+from consumer.cli.dead_letters import dead_letters
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
 from consumer.cli.migrate import migrate
@@ -45,6 +46,7 @@ cli.add_command(operations)
 cli.add_command(watch)
 cli.add_command(archive)
 cli.add_command(replay_command)
+cli.add_command(dead_letters)
 cli.add_command(schemas)
 
 

@@ -1,0 +1,152 @@
+"""A dead-letter queue in hand: looked at, and let go again as it was, message by message."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+from aiormq.exceptions import ChannelNotFoundEntity
+from pamqp.commands import Basic
+
+from consumer.broker.connection import TIMEOUT, connected, translating
+from consumer.broker.outlet import CONFIRM
+from consumer.broker.translate import DELIVERY_COUNT, inbound
+from consumer.broker.transport import has_readable_properties
+from consumer.message import Inbound, UnavailableError
+
+_OURS = frozenset(
+    {
+        *("x-death-reason", "x-original-exchange", "x-original-routing-key", "x-original-queue"),
+        *("x-parked-at", "x-original-user-id"),
+        *("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"),
+        *("x-last-death-exchange", "x-last-death-queue", "x-last-death-reason"),
+        *(DELIVERY_COUNT, "x-acquired-count"),
+    }
+)
+"""Headers of a message's death: one that lives again does not carry them."""
+
+
+class NoWayBackError(Exception):
+    """A dead letter cannot be sent to where it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message of a dead-letter queue.
+
+    Attributes:
+        message: as it lies there; `exchange` and `routing_key` are those it was first sent to,
+            empty where its headers do not tell.
+        why: the reason, of ours or of the broker.
+        parked_at: when, RFC 3339; None where the broker dead-lettered it.
+
+    """
+
+    message: Inbound
+    why: str
+    parked_at: str | None
+    delivered: DeliveredMessage
+
+
+class DeadQueue:
+    """One dead-letter queue over a channel of its own. What is neither sent nor dropped stays."""
+
+    def __init__(self, channel: Channel, name: str, count: int) -> None:
+        self._channel, self.name, self.count = channel, name, count
+
+    async def letters(self) -> AsyncIterator[Letter]:
+        """Give what lies there, the oldest first; what comes meanwhile is left for another time.
+
+        Raises:
+            UnavailableError: the connection was lost.
+
+        """
+        for _ in range(self.count):
+            with translating(f"look into {self.name}"):
+                got = await self._channel.basic_get(self.name, timeout=TIMEOUT)
+            if got.delivery_tag is None:
+                return
+            yield _letter(got, self.name)
+
+    async def send_back(self, letter: Letter) -> None:
+        """Publish a letter to where it was first sent, confirmed, and take it out of here.
+
+        Raises:
+            NoWayBackError: nobody knows where that was, or nobody takes it there.
+            UnavailableError: it is not certain that it arrived; it stays here.
+
+        """
+        message = letter.message
+        if not message.exchange:
+            raise NoWayBackError("its headers do not tell where it was sent to")
+        kept: dict[str, Any] = dict(letter.delivered.header.properties)
+        kept["headers"] = {k: v for k, v in message.headers.items() if k not in _OURS}
+        with translating(f"send a letter of {self.name} back"):
+            result = await self._channel.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=Basic.Properties(**kept),
+                mandatory=True,
+                timeout=CONFIRM,
+            )
+        if not isinstance(result, Basic.Ack):
+            raise NoWayBackError(f"{message.exchange!r} routes {message.routing_key!r} to no queue")
+        await self.drop(letter)
+
+    async def drop(self, letter: Letter) -> None:
+        """Take a letter out for good.
+
+        Raises:
+            UnavailableError: the connection was lost; it stays here.
+
+        """
+        with translating(f"take a letter out of {self.name}"):
+            await self._channel.basic_ack(letter.delivered.delivery_tag or 0)
+
+
+@asynccontextmanager
+async def dead_queue(url: str, name: str) -> AsyncIterator[DeadQueue]:
+    """Open a dead-letter queue for the time of a block.
+
+    Raises:
+        UnavailableError: the broker is away, or has no such queue.
+
+    """
+    async with connected(url, f"workspace-lifecycle dead letters {name}") as link:
+        channel = await link.underlay("dead letters")
+        with translating(f"look into {name}"):
+            try:
+                found = await channel.queue_declare(name, passive=True, timeout=TIMEOUT)
+            except ChannelNotFoundEntity:
+                raise UnavailableError(
+                    f"there is no queue {name!r} yet: `workspace-lifecycle run` declares it"
+                ) from None
+        yield DeadQueue(channel, name, found.message_count or 0)
+
+
+def _letter(delivered: DeliveredMessage, queue: str) -> Letter:
+    message = inbound(delivered, queue)
+    if not has_readable_properties(delivered):
+        why = "its AMQP properties cannot be read"
+        return Letter(replace(message, exchange="", routing_key=""), why, None, delivered)
+    said, death = message.headers, _death(message.headers)
+    exchange = said.get("x-original-exchange", death.get("exchange", ""))
+    key = said.get("x-original-routing-key", next(iter(death.get("routing-keys", ())), ""))
+    why = said.get("x-death-reason", f"{death.get('reason', 'sent')} by the broker")
+    parked_at = said.get("x-parked-at")
+    return Letter(
+        replace(message, exchange=str(exchange), routing_key=str(key)),
+        str(why),
+        None if parked_at is None else str(parked_at),
+        delivered,
+    )
+
+
+def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the newest entry of the broker's own table of deaths, if there is one."""
+    deaths = headers.get("x-death")
+    newest = deaths[0] if isinstance(deaths, list) and deaths else {}
+    return newest if isinstance(newest, Mapping) else {}

@@ -1,0 +1,160 @@
+"""`dead-letters`: looked at without a change, sent back where they came from, or away."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.support.caller import WireCaller
+from tests.support.forest import Forest
+
+DEAD = "lifecycle.commands.dead"
+
+
+async def die(caller: WireCaller, identity: str, body: bytes = b"{}", **properties: Any) -> None:
+    """Send what nobody can be answered about, through the dead-letter exchange as parked."""
+    headers = {
+        "x-death-reason": "KeyError: 'name'",
+        "x-original-exchange": "workspace.commands",
+        "x-original-routing-key": "workspace.pause",
+        "x-original-queue": "lifecycle.commands",
+        "x-parked-at": "2026-05-28T12:00:00Z",
+        "mine": "kept",
+    }
+    await caller.send(
+        "lifecycle.commands", body, exchange="lifecycle.dead-letter",
+        message_id=identity, headers=headers, type="workspace.pause", **properties,
+    )  # fmt: skip
+
+
+async def count(caller: WireCaller, queue: str = DEAD) -> int:
+    """Count what lies in a queue."""
+    declared = await caller.channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.message_count or 0
+
+
+async def test_list_tells_why_and_changes_nothing(cli: Cli, caller: WireCaller) -> None:
+    """The oldest first; twice the same."""
+    await die(caller, "a")
+    await die(caller, "b", app_id="ops")
+    for _ in range(2):
+        ran = await cli("dead-letters", "list")
+        first, second = ran.out.splitlines()
+        assert ran.code == 0
+        assert first == f"{DEAD}  a  workspace.pause  tests  KeyError: 'name'"
+        assert second.startswith(f"{DEAD}  b  workspace.pause  ops")
+    assert await count(caller) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--id", "b"], ["b"]),
+        (["--app", "ops"], ["b"]),
+        (["--type", "workspace.pause"], ["a", "b"]),
+        (["--type", "workspace.resume"], []),
+        (["--reason", "keyerror"], ["a", "b"]),
+        (["--queue", "results"], []),
+        (["--queue", "commands", "--app", "tests"], ["a"]),
+    ],
+)
+async def test_filters(cli: Cli, caller: WireCaller, options: list[str], ids: list[str]) -> None:
+    """Each narrows, together they narrow more."""
+    await die(caller, "a")
+    await die(caller, "b", app_id="ops")
+    found = json.loads((await cli("dead-letters", "list", "--json", *options)).out)
+    assert [one["message_id"] for one in found] == ids
+
+
+async def test_show_tells_all_of_one(cli: Cli, caller: WireCaller) -> None:
+    """Body, headers, where it came from; a body that is no text as base64; nobody: exit code 4."""
+    await die(caller, "a", body=b"\xff")
+    (shown,) = json.loads((await cli("dead-letters", "show", "a", "--json")).out)
+    assert (shown["exchange"], shown["routing_key"]) == ("workspace.commands", "workspace.pause")
+    assert (shown["body_base64"], shown["headers"]["mine"]) == ("/w==", "kept")
+    assert shown["parked_at"] == "2026-05-28T12:00:00Z"
+    nobody = await cli("dead-letters", "show", "b")
+    assert (nobody.code, nobody.out) == (4, "")
+
+
+@pytest.mark.usefixtures("program")
+async def test_requeued_it_is_handled_as_if_it_had_just_come(
+    cli: Cli, caller: WireCaller, forest: Forest
+) -> None:
+    """By the exchange and key it was sent with, under its id, without its death."""
+    top = await forest.plant("top")
+    body = json.dumps({"workspace_id": str(top)}).encode()
+    await die(caller, "a", body=body)
+    await die(caller, "b")
+    ran = await cli("dead-letters", "requeue", "--id", "a")
+    assert (ran.code, ran.err) == (0, "1 requeued, 0 kept\n")
+    (summary,) = await caller.hear("workspace.pause.summary", workspace_id=top)
+    assert summary.event["causationid"] == "a"
+    assert await count(caller) == 1
+
+
+async def test_requeued_it_is_what_it_was(cli: Cli, caller: WireCaller) -> None:
+    """Properties and its sender's own headers stay; those of its death are gone."""
+    await die(caller, "a", correlation_id="c", body=b"any bytes \xff")
+    assert (await cli("dead-letters", "requeue", "--all")).code == 0
+    back = await caller.take("lifecycle.commands")
+    assert (back.body, back.message_id, back.correlation_id) == (b"any bytes \xff", "a", "c")
+    assert (back.exchange, back.routing_key) == ("workspace.commands", "workspace.pause")
+    assert dict(back.headers) == {"mine": "kept"}
+    assert await count(caller) == 0
+
+
+async def test_what_nobody_takes_stays(cli: Cli, caller: WireCaller) -> None:
+    """A letter that does not say where it came from is kept, and the exit code tells."""
+    await caller.send(
+        "lifecycle.commands", b"{}", exchange="lifecycle.dead-letter", message_id="lost"
+    )
+    ran = await cli("dead-letters", "requeue", "--all")
+    assert (ran.code, ran.err) == (1, "0 requeued, 1 kept\n")
+    assert "do not tell where it was sent" in ran.out
+    assert await count(caller) == 1
+
+
+@pytest.mark.parametrize("verb", ["requeue", "discard"])
+async def test_a_dry_run_moves_nothing(cli: Cli, caller: WireCaller, verb: str) -> None:
+    """It says what would be."""
+    await die(caller, "a")
+    ran = await cli("dead-letters", verb, "--all", "--dry-run")
+    assert ran.out.startswith(f"would be {verb}")
+    assert (ran.code, await count(caller)) == (0, 1)
+
+
+async def test_discarded_it_is_gone_and_the_others_are_not(cli: Cli, caller: WireCaller) -> None:
+    """Only those that are meant."""
+    await die(caller, "a")
+    await die(caller, "b")
+    ran = await cli("dead-letters", "discard", "--id", "b")
+    assert (ran.code, ran.err) == (0, "1 discarded, 0 kept\n")
+    left = json.loads((await cli("dead-letters", "list", "--json")).out)
+    assert [one["message_id"] for one in left] == ["a"]
+
+
+@pytest.mark.parametrize("verb", ["requeue", "discard"])
+async def test_nothing_is_meant_by_accident(cli: Cli, caller: WireCaller, verb: str) -> None:
+    """Without a filter it takes --all."""
+    await die(caller, "a")
+    ran = await cli("dead-letters", verb)
+    assert ran.code == 2
+    assert "--all" in ran.err
+    assert await count(caller) == 1
+
+
+async def test_what_a_sender_chose_cannot_steer_a_terminal(cli: Cli, caller: WireCaller) -> None:
+    """One letter, one line."""
+    await die(caller, "a\n\x1b[2Jb")
+    out = (await cli("dead-letters", "list")).out
+    assert out.count("\n") == 1
+    assert "\x1b" not in out
+
+
+async def test_queues_that_were_never_declared(cli: Cli) -> None:
+    """It says what would declare them."""
+    ran = await cli("dead-letters", "list")
+    assert ran.code == 1
+    assert "`workspace-lifecycle run` declares it" in ran.err
