@@ -3,10 +3,10 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from consumer.audit.archive import Archiver
 from consumer.audit.basket import Sizes
@@ -33,7 +33,7 @@ from consumer.service import Service, supervise
 from consumer.settings import Settings
 from consumer.settlement import Deadlines, Settlement
 from consumer.store.migrate import check
-from consumer.store.pool import Database, opened
+from consumer.store.pool import Database, NotAdmittedError, opened
 from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
@@ -43,6 +43,7 @@ from schemas.topology import Queue, retention, topology
 Role = Literal["commands", "relay", "settlement", "executor", "archive"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+_T = TypeVar("_T")
 _RESULTS_PREFETCH = 1000
 _EXECUTOR_PREFETCH = 1000
 _LONGEST_PAUSE = 5.0
@@ -110,14 +111,31 @@ async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) 
     url = settings.database_url.get_secret_value()
     declaring = partial(declare, settings.amqp_url.get_secret_value(), queues_of(settings))
     await _patiently(declaring, stop)
-    async with opened(url, settings.database_connections) as database:
-        await _patiently(partial(_check, database), stop)
-        state = _Readiness(stop)
-        services = [*_services(settings, roles, database), state]
-        if settings.listen:
-            services.insert(0, Health(settings.listen, state.is_ready))
-        await supervise(services, stop)
+    async with AsyncExitStack() as exits:
+        size = settings.database_connections
+        opening = partial(_entered, exits, lambda: opened(url, size))
+        database = await _patiently(opening, stop)
+        if database is not None:
+            await _patiently(partial(_check, database), stop)
+            await _supervised(settings, roles, database, stop)
     say("program.stopped")
+
+
+async def _supervised(
+    settings: Settings, roles: Sequence[Role], database: Database, stop: asyncio.Event
+) -> None:
+    state = _Readiness(stop)
+    services = [*_services(settings, roles, database), state]
+    if settings.listen:
+        services.insert(0, Health(settings.listen, state.is_ready))
+    await supervise(services, stop)
+
+
+async def _entered(
+    exits: AsyncExitStack, make: Callable[[], AbstractAsyncContextManager[_T]]
+) -> _T:
+    """Enter a context that is made anew for each try."""
+    return await exits.enter_async_context(make())
 
 
 class _Readiness:
@@ -208,14 +226,14 @@ async def _check(database: Database) -> None:
         await check(connection)
 
 
-async def _patiently(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+async def _patiently(work: Callable[[], Awaitable[_T]], stop: asyncio.Event) -> _T | None:
     """Wait at the start for a server that is not there yet; what refuses us is not waited for."""
     pause = 0.2
     stopping = asyncio.create_task(stop.wait())
     while not stop.is_set():
         try:
             return await work()
-        except RefusedError:
+        except (RefusedError, NotAdmittedError):
             raise
         except UnavailableError as error:
             say("program.waiting", why=str(error), again_in=pause)

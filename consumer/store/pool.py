@@ -31,6 +31,10 @@ _TRIES = 8
 _T = TypeVar("_T")
 
 
+class NotAdmittedError(UnavailableError):
+    """The database is there and refuses us: the role, the password or the database's name."""
+
+
 class StaleError(Exception):
     """What was planned is no longer what is there: plan again."""
 
@@ -89,7 +93,8 @@ async def opened(url: str, size: int) -> AsyncIterator[Database]:
     """Open a pool of at most `size` connections, and close it at the end.
 
     Raises:
-        UnavailableError: the database cannot be reached.
+        UnavailableError: the database cannot be reached now.
+        NotAdmittedError: it can, and does not let us in.
 
     """
     try:
@@ -102,7 +107,9 @@ async def opened(url: str, size: int) -> AsyncIterator[Database]:
             server_settings={"application_name": "workspace-lifecycle"},
         )
     except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
-        raise UnavailableError(f"the database is not available: {text_of(error)}") from error
+        is_away = isinstance(error, _AWAY) and not isinstance(error, ValueError)
+        kind = UnavailableError if is_away else NotAdmittedError
+        raise kind(f"the database is not available: {text_of(error)}") from error
     try:
         yield Database(pool)
     finally:

@@ -46,7 +46,11 @@ class Process:
     async def until(self, fact: str) -> Mapping[str, Any]:
         """Read log lines until one says a fact; every line has to be JSON."""
         assert self.process.stderr is not None
-        while line := await asyncio.wait_for(self.process.stderr.readline(), 30):
+        while True:
+            async with asyncio.timeout(30):  # wait_for may swallow a cancellation in Python 3.11
+                line = await self.process.stderr.readline()
+            if not line:
+                break
             self.lines.append(json.loads(line))
             if self.lines[-1]["event"] == fact:
                 return self.lines[-1]

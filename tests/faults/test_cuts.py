@@ -1,0 +1,104 @@
+"""Broker and database are cut off, frozen and refused under load; nothing is lost or doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from random import Random
+
+import aio_pika
+import asyncpg
+import pytest
+
+from consumer.broker.topology import declare
+from tests.broker.gate import Gate, gate_before
+from tests.faults.test_kills import SEED, row, settled
+from tests.support.load import REPLIES, Load, load
+from tests.support.program import process
+from tests.support.siege import Urls
+
+Fault = Callable[[Gate], Awaitable[None]]
+_SETTINGS = {"LIFECYCLE_REPLY_TO_ALLOW": REPLIES, "LIFECYCLE_LOG_LEVEL": "error"}
+_A_ROUND = 12
+_SIDES = ("broker", "database")
+_TIMES = 30
+
+
+async def cut(gate: Gate) -> None:
+    """End every connection without a word."""
+    gate.cut()
+
+
+async def refuse(gate: Gate) -> None:
+    """Let nobody in for a second."""
+    await gate.refuse()
+    await asyncio.sleep(1)
+    await gate.admit()
+
+
+async def freeze(gate: Gate) -> None:
+    """Pass nothing for a second, and then all of it."""
+    gate.freeze()
+    await asyncio.sleep(1)
+    gate.thaw()
+
+
+async def freeze_and_cut(gate: Gate) -> None:
+    """Pass nothing, and then lose what was under way: a confirm, a commit's answer."""
+    gate.freeze()
+    await asyncio.sleep(0.3)
+    gate.cut()
+    gate.thaw()
+
+
+FAULTS: Mapping[str, Fault] = {
+    "cut": cut, "refused": refuse, "frozen": freeze, "frozen, then cut": freeze_and_cut,
+}  # fmt: skip
+
+
+@pytest.fixture
+async def sent(urls: Urls, connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[Load]:
+    """Give a load whose own connections are not touched."""
+    await declare(urls.amqp)
+    async with await aio_pika.connect(urls.amqp) as opened:
+        yield await load(await opened.channel(), connection, SEED)
+
+
+async def besieged(urls: Urls, sent: Load, faults: list[tuple[str, str]]) -> None:
+    """Run a program behind gates, and do this to it, one thing after the other, under load."""
+    random = Random(SEED)
+    async with (
+        gate_before(urls.amqp) as broker,
+        gate_before(urls.database) as database,
+        process(broker.url, database.url, **_SETTINGS) as program,
+    ):
+        gates = {"broker": broker, "database": database}
+        for whom, fault in faults:
+            sending = asyncio.create_task(sent.send(_A_ROUND))
+            await asyncio.sleep(random.uniform(0, 0.5))
+            await FAULTS[fault](gates[whom])
+            await sending
+        if program.process.returncode is not None:
+            await program.ended()
+        assert program.process.returncode is None, program.lines[-3:]
+
+
+async def test_cut_off_from_broker_and_database_nothing_is_lost_or_doubled(
+    urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Each fault once on either side; the program lives through all of them."""
+    await besieged(urls, sent, [(whom, fault) for fault in FAULTS for whom in _SIDES])
+    found = await settled(urls, sent, connection)
+    assert found.valid(), found
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("whom", _SIDES)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_cut_off_again_and_again(
+    urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]", whom: str, fault: str
+) -> None:
+    """One fault many times over; FAULTS_SEED replays it."""
+    await besieged(urls, sent, [(whom, fault)] * _TIMES)
+    found = await settled(urls, sent, connection)
+    print(f"\nFAULTS_SEED={SEED}\n{row(f'{whom} {fault}', _TIMES, found)}")
+    assert found.valid(), found
