@@ -58,6 +58,7 @@ def policy_of(settings: Settings) -> Policy:
         max_listed=settings.max_listed,
         reply_to_allow=settings.reply_to_allow,
         allow_apps=settings.allow_apps,
+        rules=settings.policy_file,
     )
 
 

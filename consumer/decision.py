@@ -6,6 +6,7 @@ out. Nothing here knows a database or a broker.
 
 from datetime import datetime
 from typing import assert_never
+from uuid import UUID
 
 from consumer.operation import Carry, Command, Decision, Plan, Preview, Reject
 from consumer.policy import Policy
@@ -13,8 +14,13 @@ from schemas.problems import Code
 from schemas.strict import rfc3339
 
 
-def refuse_unseen(command: Command, policy: Policy, now: datetime) -> Reject | None:
-    """Refuse what can be refused before the tree is looked at, or locked."""
+def refuse_unseen(
+    command: Command, policy: Policy, now: datetime, path: frozenset[UUID] = frozenset()
+) -> Reject | None:
+    """Refuse what can be refused before the tree is locked.
+
+    `path` holds the named workspace and all above it.
+    """
     not_after = command.data.not_after
     if not_after is not None and now > not_after:
         return Reject(
@@ -28,7 +34,20 @@ def refuse_unseen(command: Command, policy: Policy, now: datetime) -> Reject | N
             f"the sender {command.origin.app_id!r} may not send commands: have it added to "
             "LIFECYCLE_ALLOW_APPS",
         )
-    return None
+    return _forbidden(command, policy, path)
+
+
+def _forbidden(command: Command, policy: Policy, path: frozenset[UUID]) -> Reject | None:
+    origin, data = command.origin, command.data
+    cascades = data.cascade is True or (command.undo is not None and data.cascade is None)
+    found = policy.forbids(
+        origin.user_id, origin.action, path | {data.workspace_id}, cascades=cascades
+    )
+    if found is None:
+        return None
+    rule, what = found
+    who = "who gives no user_id" if origin.user_id is None else f"user {origin.user_id!r}"
+    return Reject(Code.FORBIDDEN, f"rule {rule!r} of the policy file does not let {who} {what}")
 
 
 def decide(command: Command, plan: Plan, policy: Policy) -> Decision:
@@ -106,13 +125,13 @@ def _descendants_exist(command: Command, plan: Plan, policy: Policy) -> Reject |
 
 
 def _blast_radius(command: Command, plan: Plan, policy: Policy) -> Reject | None:
-    cap = policy.cap(command.data.max_affected)
+    cap = policy.cap(command.data.max_affected, command.origin.user_id)
     if cap is None or plan.change_count <= cap:
         return None
     return Reject(
         Code.BLAST_RADIUS_EXCEEDED,
         f"{plan.change_count} workspaces would be {command.origin.action}d, more than the {cap} "
-        "that max_affected and LIFECYCLE_MAX_CASCADE allow",
+        "that max_affected, LIFECYCLE_MAX_CASCADE and the policy file allow",
     )
 
 
@@ -124,7 +143,7 @@ def _opted_in(command: Command, policy: Policy) -> bool:
         case False:
             return False
         case None:
-            return command.undo is not None or policy.cascades_implicitly(command.origin.app_id)
+            return command.undo is not None or _implied(command, policy)
         case _:
             assert_never(command.data.cascade)
 
@@ -135,5 +154,11 @@ def _implicit(command: Command, plan: Plan, policy: Policy) -> bool:
         command.data.cascade is None
         and command.undo is None
         and plan.descendant_count > 0
-        and policy.cascades_implicitly(command.origin.app_id)
+        and _implied(command, policy)
     )
+
+
+def _implied(command: Command, policy: Policy) -> bool:
+    """Tell whether an absent flag cascades for this sender, who would be let do so openly."""
+    origin = command.origin
+    return policy.cascades_implicitly(origin.app_id) and policy.may_cascade(origin.user_id)

@@ -162,6 +162,7 @@ def _origin(inbound: Inbound, envelope: _Envelope, data: Any, kind: MessageType)
         key=envelope.message_id or f"sha256:{digest.hex()}",
         digest=digest,
         app_id=_short(inbound.app_id) or envelope.source,
+        user_id=_short(inbound.user_id),
         correlation_id=envelope.correlation_id,
         reply_to=_short(inbound.reply_to),
         traceparent=envelope.traceparent,

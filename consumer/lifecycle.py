@@ -71,16 +71,16 @@ class Lifecycle:
         """
         received = read_command(inbound, self._max_body)
         if isinstance(received, Problem):
-            await self._transact(received)
+            await self._transact(received, frozenset())
             return
         named = received.data.workspace_id
         with bound(workspace_id=str(named)):
             path = await self._lineage(named)
             async with self._turns.take(named, path):
-                await self._transact(received)
+                await self._transact(received, path)
 
-    async def _transact(self, received: Command | Problem) -> None:
-        told = await self._database.run(partial(self._once, received))
+    async def _transact(self, received: Command | Problem, path: frozenset[UUID]) -> None:
+        told = await self._database.run(partial(self._once, received, path))
         say(
             told.fact,
             operation_id=str(told.operation_id),
@@ -92,20 +92,22 @@ class Lifecycle:
             deprecated=told.deprecated,
         )
 
-    async def _once(self, received: Command | Problem, connection: Connection) -> _Told:
+    async def _once(
+        self, received: Command | Problem, path: frozenset[UUID], connection: Connection
+    ) -> _Told:
         """Do everything that is committed together."""
         operation_id = uuid4()
         claimed = await claim(connection, received.origin, operation_id)
         say("command.claimed")
-        reused = None
+        refused = self._unseen(received, path, claimed.at)
         if not claimed.fresh:
             stored = await stored_answer(connection, received.origin)
             if stored.digest == received.origin.digest:
                 if reply := self._reply(received, stored.answer_type):
                     await put_outbox(connection, stored.operation_id, reply)
                 return _Told("answer.repeated", stored.operation_id, stored.answer_type)
-            reused = _id_reused(received)
-        return await self._fresh(connection, received, operation_id, claimed.at, reused)
+            refused = _id_reused(received) or refused
+        return await self._fresh(connection, received, operation_id, claimed.at, refused)
 
     async def _fresh(
         self,
@@ -113,17 +115,16 @@ class Lifecycle:
         received: Command | Problem,
         operation_id: UUID,
         now: datetime,
-        reused: Reject | None,
+        refused: Reject | None,
     ) -> _Told:
         """Decide a command that was not seen before, carry it out, and write its answer."""
         plan, recorded = NO_PLAN, None
         decision: Decision
         if isinstance(received, Problem):
             decision = Reject(Code.INVALID_COMMAND, received.detail)
-        elif reused is not None:
-            decision = reused
-        elif (refused := refuse_unseen(received, self._policy, now)) is not None:
-            decision = as_asked(received, refused)
+        elif refused is not None:
+            reused = refused.code is Code.ID_REUSED
+            decision = refused if reused else as_asked(received, refused)
         else:
             plan = await self._plan(connection, received)
             say("command.planned")
@@ -136,6 +137,13 @@ class Lifecycle:
         return await self._record(
             connection, Decided(operation_id, received, decision, plan, recorded, now)
         )
+
+    def _unseen(
+        self, received: Command | Problem, path: frozenset[UUID], now: datetime
+    ) -> Reject | None:
+        if isinstance(received, Problem):
+            return None
+        return refuse_unseen(received, self._policy, now, path)
 
     async def _plan(self, connection: Connection, command: Command) -> Plan:
         named, listed = command.data.workspace_id, self._policy.max_listed

@@ -32,7 +32,8 @@ class Origin:
         message_id: the sender's id for it; None where it had none that can be used.
         key: what the inbox remembers it by: the message id, or a digest where there is none.
         digest: SHA-256 over what it means, so that another spelling is the same command.
-        app_id: who sent it, for policy: the AMQP `app_id`, else the source.
+        app_id: who sent it, as it says itself: the AMQP `app_id`, else the source.
+        user_id: who sent it, as the broker verified; None where the sender did not say.
 
     """
 
@@ -42,6 +43,7 @@ class Origin:
     key: str
     digest: bytes
     app_id: str
+    user_id: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
     traceparent: str | None = None

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from uuid import UUID
+
+from consumer.rules import Rules, refusal
 
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
 """RabbitMQ's pseudo-queue: it reaches the caller's own channel and nothing else."""
@@ -18,6 +21,7 @@ class Policy:
         max_cascade: most workspaces one command may change; None for no cap.
         max_listed: where lists in events are cut.
         reply_to_allow, allow_apps: shell patterns, matched case-sensitively.
+        rules: the policy file, by the verified user; None where there is none.
 
     """
 
@@ -27,6 +31,7 @@ class Policy:
     max_listed: int = 10_000
     reply_to_allow: tuple[str, ...] = ("amq.gen-*",)
     allow_apps: tuple[str, ...] = ("*",)
+    rules: Rules | None = None
 
     def allows(self, app_id: str) -> bool:
         """Tell whether this sender may send commands at all."""
@@ -40,9 +45,28 @@ class Policy:
         """Tell whether an answer may go there: it must not reach somebody else's queue."""
         return is_direct(reply_to) or _matches(reply_to, self.reply_to_allow)
 
-    def cap(self, asked: int | None) -> int | None:
-        """Give the lower of the policy's cap and the caller's own; None where there is neither."""
-        return min((cap for cap in (self.max_cascade, asked) if cap is not None), default=None)
+    def forbids(
+        self, user_id: str | None, action: str, path: frozenset[UUID], *, cascades: bool
+    ) -> tuple[str, str] | None:
+        """Give the rule of the policy file that refuses this to a user, and what it refuses."""
+        if self.rules is None:
+            return None
+        name, grant = self.rules.grant_of(user_id)
+        what = refusal(grant, action, path, cascades=cascades)
+        return None if what is None else (name, what)
+
+    def may_cascade(self, user_id: str | None) -> bool:
+        """Tell whether the policy file lets a user include descendants."""
+        if self.rules is None:
+            return True
+        _, grant = self.rules.grant_of(user_id)
+        return grant is not None and grant.cascade
+
+    def cap(self, asked: int | None, user_id: str | None = None) -> int | None:
+        """Give the lowest of both policies' caps and the caller's own; None where there is none."""
+        _, grant = self.rules.grant_of(user_id) if self.rules else ("", None)
+        caps = (self.max_cascade, asked, grant.max_affected if grant else None)
+        return min((cap for cap in caps if cap is not None), default=None)
 
 
 def is_direct(reply_to: str | None) -> bool:

@@ -1,10 +1,13 @@
 """The environment, read once into a frozen value."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from consumer.rules import Rules, read_rules
 
 
 def _words(value: object) -> object:
@@ -12,6 +15,11 @@ def _words(value: object) -> object:
     if isinstance(value, str):
         return tuple(word.strip() for word in value.split(",") if word.strip())
     return value
+
+
+def _rules(value: object) -> object:
+    """Read the file that is named."""
+    return read_rules(Path(value)) if isinstance(value, str) else value
 
 
 _YEAR = 31_536_000
@@ -46,6 +54,9 @@ class Settings(BaseSettings):
         ("amq.gen-*",), description="reply queues that are answered, beside direct reply-to"
     )
     allow_apps: Words = Field(("*",), description="app_ids that may send commands; others get 403")
+    policy_file: Annotated[Rules | None, NoDecode, BeforeValidator(_rules)] = Field(
+        None, description="TOML: who may do what, by the user_id that the broker verified"
+    )
     settle_timeout: Annotated[float, Gt(0), Le(_YEAR)] = Field(
         900.0, description="seconds until an outcome that did not come counts as timed out"
     )

@@ -28,6 +28,7 @@ BEYOND_THE_CONTRACT = {
     "audit_max_age",
     "audit_max_bytes",
     "keep_days",
+    "policy_file",
     "ec2_hibernate",
     "simulated_delay",
     "simulated_failures",

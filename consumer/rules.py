@@ -1,0 +1,103 @@
+"""The policy file: who may do what, by the user whom the broker verified."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+from annotated_types import Gt, MinLen
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Word = Annotated[str, MinLen(1)]
+
+
+class Grant(BaseModel):
+    """What somebody may do.
+
+    Attributes:
+        actions: `pause`, `resume`, or both.
+        cascade: whether descendants may be included.
+        roots: workspaces that may be named, they or any below them; any where it is not given.
+        max_affected: most workspaces one command may change; no cap where it is not given.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    actions: tuple[Literal["pause", "resume"], ...] = ("pause", "resume")
+    cascade: bool = False
+    roots: tuple[UUID, ...] | None = None
+    max_affected: Annotated[int, Gt(0)] | None = None
+
+
+class Rule(Grant):
+    """A grant with a name, for whose `user_id` matches one of `users` (shell patterns)."""
+
+    name: Word
+    users: Annotated[tuple[Word, ...], MinLen(1)]
+
+
+class Rules(BaseModel):
+    """The whole file. The first rule that names a user speaks for that user, and no other.
+
+    Attributes:
+        require_user_id: whether commands need the `user_id` that RabbitMQ verifies.
+        default: for whom no rule names; without it they may do nothing.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    require_user_id: bool = True
+    default: Grant | None = None
+    rule: tuple[Rule, ...] = ()
+
+    def grant_of(self, user_id: str | None) -> tuple[str, Grant | None]:
+        """Give the name of the rule that speaks for a user, and what it grants."""
+        if user_id is None and self.require_user_id:
+            return "require_user_id", None
+        for rule in self.rule if user_id is not None else ():
+            if any(fnmatchcase(user_id or "", pattern) for pattern in rule.users):
+                return rule.name, rule
+        return "default", self.default
+
+
+def read_rules(path: Path) -> Rules:
+    """Read a policy file.
+
+    Raises:
+        ValueError: it cannot be read, is no TOML, or says something that is not known here.
+
+    """
+    try:
+        text = json.dumps(tomllib.loads(path.read_text("utf-8")), default=str)
+        return Rules.model_validate_json(text)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_first(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from None
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+
+
+def refusal(
+    grant: Grant | None, action: str, path: Sequence[UUID] | frozenset[UUID], *, cascades: bool
+) -> str | None:
+    """Say what a grant does not allow, or None. `path` is the named workspace and all above it."""
+    if grant is None:
+        return "send any command"
+    if action not in grant.actions:
+        return action
+    if cascades and not grant.cascade:
+        return f"{action} with cascade"
+    if grant.roots is not None and not set(grant.roots) & set(path):
+        return f"{action} this workspace"
+    return None
