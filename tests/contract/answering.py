@@ -1,5 +1,6 @@
 """Answering a program's commands as anybody's executor would, and hearing what follows."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +79,13 @@ def counts(event: Heard) -> tuple[int, ...]:
 
 
 async def tables(forest: Forest) -> list[list[Any]]:
-    """Read everything that results can change."""
-    names = ("workspaces", "lifecycle.operation", "lifecycle.target", "lifecycle.outbox")
+    """Read everything that results can change, once the relay is done with what was confirmed."""
+    left = 1
+    async with asyncio.timeout(30):
+        while left:
+            left = await forest.connection.fetchval("select count(*) from lifecycle.outbox")
+            await asyncio.sleep(0.01)
+    names = ("workspaces", "lifecycle.operation", "lifecycle.target")
     return [[*await forest.connection.fetch(f"select * from {name} order by 1")] for name in names]
 
 
