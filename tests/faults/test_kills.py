@@ -39,11 +39,14 @@ async def channel(urls: Urls) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
         yield await connection.channel()
 
 
-async def killed_at(urls: Urls, fact: str, times: int) -> None:
-    """Run the program until it says a fact so many times, and dies of it."""
-    module = ("tests.support.crash", fact, str(times))
+async def killed_at(urls: Urls, sent: Load, fact: str) -> None:
+    """Run the program until it says a fact, and dies of it; some are said of few commands."""
+    module = ("tests.support.crash", fact, "1")
     async with process(urls.amqp, urls.database, module=module, **_SETTINGS) as program:
-        assert await program.ended() == -signal.SIGKILL
+        ending = asyncio.create_task(program.ended())
+        while not (await asyncio.wait({ending}, timeout=3))[0]:
+            await sent.send(_A_ROUND)
+        assert ending.result() == -signal.SIGKILL
 
 
 async def killed_after(urls: Urls, seconds: float) -> None:
@@ -80,7 +83,7 @@ async def test_killed_at_every_point_of_the_way_nothing_is_lost_or_doubled(
     sent = await load(channel, connection, seed=1)
     for fact in POINTS:
         await sent.send(_A_ROUND)
-        await killed_at(urls, fact, 1)
+        await killed_at(urls, sent, fact)
     found = await settled(urls, sent, connection)
     assert found.valid(), found
     assert found.sent == found.outcomes
@@ -101,7 +104,7 @@ async def test_killed_again_and_again_at_random(
         if number % 2:
             await killed_after(urls, random.uniform(0.4, 1.6))
         else:
-            await killed_at(urls, random.choice(POINTS), 1)
+            await killed_at(urls, sent, random.choice(POINTS))
     found = await settled(urls, sent, connection)
     print("| fault | times | commands | outcomes | lost | unexpected | doubled | repeated |")
     print("|---|---|---|---|---|---|---|---|")
