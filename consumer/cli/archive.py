@@ -1,5 +1,7 @@
 """`archive`: write what is in the audit stream into S3, once."""
 
+import json
+
 import click
 
 from consumer import app
@@ -16,20 +18,22 @@ from consumer.store.pool import opened
 @click.option(
     "--repair", is_flag=True, help="Write what the database knows of operations the trail lost."
 )
-def archive(once: bool, repair: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: archived or repaired.")
+def archive(once: bool, repair: bool, as_json: bool) -> None:
     """Archive the audit stream into LIFECYCLE_ARCHIVE_URL; `run` does so all the time."""
     settings = environment.settings()
     if settings.archive_url is None:
         raise click.UsageError("LIFECYCLE_ARCHIVE_URL is not set: s3://bucket/prefix")
     if repair:
         count = environment.run(_repair(settings))
-        click.echo(f"{count} operations repaired")
+        click.echo(json.dumps({"repaired": count}) if as_json else f"{count} operations repaired")
         return
     if not once:
         raise click.UsageError(
             "say --once or --repair; `run --roles archive` archives until it is stopped"
         )
-    click.echo(f"{environment.run(_once(settings))} messages archived")
+    count = environment.run(_once(settings))
+    click.echo(json.dumps({"archived": count}) if as_json else f"{count} messages archived")
 
 
 async def _repair(settings: Settings) -> int:

@@ -9,18 +9,18 @@ import click
 from rich.console import Console
 
 from consumer.cli import environment
+from consumer.cli.answer import agreed, show_answer, what_next
 from consumer.cli.outcome import (
     NO_ANSWER,
     SOURCE,
     VERBS,
     progress_bar,
-    said,
     settled_code,
     show_settled,
     status_code,
 )
 from consumer.cli.paper import paper
-from consumer.cli.tree import show_below
+from consumer.cli.workspace import WORKSPACE
 from consumer.client import LifecycleClient, Watch, event_of
 from consumer.message import UnavailableError
 from schemas.commands import PauseWorkspace, ResumeWorkspace
@@ -34,7 +34,7 @@ def _options(command: _Command) -> _Command:
     """Add the options that pause and resume share."""
     for option in reversed(
         (
-            click.argument("workspace_id", type=click.UUID),
+            click.argument("workspace_id", type=WORKSPACE),
             click.option(
                 "--cascade/--no-cascade", default=None, help="Include, or never, what is below it."
             ),
@@ -64,7 +64,7 @@ def pause(**options: Any) -> None:
     Exit codes: 9 refused (409), 12 refused (412), 4 no such workspace, 3 forbidden, 2 malformed,
     5 a machine failed or timed out (with --wait), 6 no answer, 1 anything else.
     """
-    sys.exit(environment.run(_send("workspace.pause", PauseWorkspace, options)))
+    sys.exit(_asked("workspace.pause", PauseWorkspace, options))
 
 
 @click.command()
@@ -72,11 +72,34 @@ def pause(**options: Any) -> None:
 @click.option("--undo", type=click.UUID, help="An earlier pause's operation: put it back.")
 def resume(**options: Any) -> None:
     """Resume WORKSPACE_ID; with --cascade what is below it too. Exit codes as of pause."""
-    sys.exit(environment.run(_send("workspace.resume", ResumeWorkspace, options)))
+    sys.exit(_asked("workspace.resume", ResumeWorkspace, options))
 
 
-async def _send(kind: str, model: type[PauseWorkspace], options: dict[str, Any]) -> int:
-    """Send the command, show the answer, wait if asked; give the exit code."""
+def _asked(kind: str, model: type[PauseWorkspace], options: dict[str, Any]) -> int:
+    """Send the command; at a terminal, offer what was refused for want of a flag. Give the code."""
+    code, refused = environment.run(_send(kind, model, options))
+    if refused is None:
+        return code
+    if not (_offers(options) and agreed(refused)):
+        what_next(paper(quiet=options["as_json"]), refused)
+        return code
+    taken = {"cascade": True, "if_match": refused.tree_etag, "message_id": None}
+    code, refused = environment.run(_send(kind, model, options | taken))
+    if refused is not None:
+        what_next(paper(), refused)
+    return code
+
+
+def _offers(options: dict[str, Any]) -> bool:
+    """Tell whether somebody is there to be asked, and left it open."""
+    talks = sys.stdin.isatty() and sys.stdout.isatty()
+    return talks and not options["as_json"] and options["cascade"] is None
+
+
+async def _send(
+    kind: str, model: type[PauseWorkspace], options: dict[str, Any]
+) -> tuple[int, Rejected | None]:
+    """Send the command, show the answer, wait if asked; give the exit code, and a rejection."""
     members = {name: options[name] for name in model.model_fields if options.get(name) is not None}
     command = _valid(model, members)
     url = environment.url(options["amqp_url"], "LIFECYCLE_AMQP_URL")
@@ -88,14 +111,16 @@ async def _send(kind: str, model: type[PauseWorkspace], options: dict[str, Any])
             answer = await client.ask(kind, command, options["message_id"], options["timeout"])
         except TimeoutError as error:
             click.echo(f"workspace-lifecycle: {error}", err=True)
-            return NO_ANSWER
+            return NO_ANSWER, None
         event = event_of(answer)
         show_answer(out, event, command)
         if watch is not None and type(event) is Summary:
             event = await _settled(out, watch, event)
         if options["as_json"]:
             click.echo(event.model_dump_json())
-    return settled_code(event) if isinstance(event, Settled) else status_code(event.status)
+    if isinstance(event, Settled):
+        return settled_code(event), None
+    return status_code(event.status), event if isinstance(event, Rejected) else None
 
 
 def _valid(model: type[PauseWorkspace], members: dict[str, Any]) -> PauseWorkspace:
@@ -103,38 +128,6 @@ def _valid(model: type[PauseWorkspace], members: dict[str, Any]) -> PauseWorkspa
         return model(**members)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-
-
-def show_answer(out: Console, event: Any, command: PauseWorkspace) -> None:
-    """Show a rejection with its list and what to type next, or what was or would be changed."""
-    would = " (dry run: nothing changed)" if command.dry_run else ""
-    if isinstance(event, Rejected):
-        line = f"[red]{event.status} {event.code.value}[/]{would}  {said(event.detail)}"
-        out.print(line, emoji=False)
-        show_below(out, event.descendants)
-        _what_next(out, event)
-        return
-    verb = "resumed" if event.action == "resume" else "paused"
-    verb = f"would be {verb}" if command.dry_run else verb
-    out.print(
-        f"[green]{event.status}[/]{would}  {event.count} {verb}, operation {event.operation_id}"
-    )
-    for one in event.workspaces:
-        out.print(f"  {said(one.name)}  was {said(one.previous_status)}", emoji=False)
-    if event.deprecated:
-        out.print("[yellow]deprecated:[/] the cascade was implicit. Say --cascade.")
-
-
-def _what_next(out: Console, event: Rejected) -> None:
-    """Tell what to type, with exactly the set that was shown."""
-    if event.descendants_truncated:
-        out.print(f"  ... {event.descendant_count} in all")
-    if event.descendant_count and event.tree_etag and event.code.value != "ancestor_paused":
-        out.print(
-            f"To {event.action} these too:\n  workspace-lifecycle {event.action} "
-            f"{event.workspace_id} --cascade --if-match {event.tree_etag}",
-            soft_wrap=True,
-        )
 
 
 async def _settled(out: Console, watch: Watch, summary: Summary) -> Settled:

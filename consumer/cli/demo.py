@@ -15,9 +15,9 @@ from rich.rule import Rule
 
 from consumer import app
 from consumer.cli import environment
-from consumer.cli.ask import show_answer
+from consumer.cli.answer import show_answer, what_next
 from consumer.cli.paper import paper
-from consumer.cli.tree import load, show
+from consumer.cli.tree import drawn, load
 from consumer.client import LifecycleClient, Watch, event_of
 from consumer.devstack.lease import database, vhost
 from consumer.devstack.platform import MANAGER, Fleet, aws_environment, found_company
@@ -28,6 +28,7 @@ from consumer.store.migrate import migrate
 from consumer.telemetry.logs import configure
 from schemas.catalog import BY_NAME, IMPLICIT_CASCADE_HEADER
 from schemas.commands import PauseWorkspace
+from schemas.events import Rejected
 
 LEGACY = "legacy-gateway"
 
@@ -75,7 +76,8 @@ class _Stage:
         )
 
     async def draw(self) -> None:
-        show(self.console, await load(self.database_url, None))
+        for tree in drawn(await load(self.database_url, None)):
+            self.console.print(tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class _Cast:
         command = model.model_validate({"workspace_id": self.top, **fields})
         event = event_of(await self.client.ask(kind, command, message_id))
         show_answer(self.stage.console, event, command)
+        if isinstance(event, Rejected):
+            what_next(self.stage.console, event)
         return event
 
     async def settle(self, operation_id: UUID) -> None:

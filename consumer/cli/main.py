@@ -9,6 +9,7 @@ from consumer.broker.ask import UnroutableError
 from consumer.broker.topology import TopologyError
 from consumer.cli.archive import archive
 from consumer.cli.ask import pause, resume
+from consumer.cli.completion import completion
 from consumer.cli.dead_letters import dead_letters
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
@@ -48,6 +49,7 @@ cli.add_command(archive)
 cli.add_command(replay_command)
 cli.add_command(dead_letters)
 cli.add_command(schemas)
+cli.add_command(completion)
 
 
 def main() -> None:
@@ -55,7 +57,7 @@ def main() -> None:
     for name in CHATTY:
         logging.getLogger(name).addHandler(logging.NullHandler())  # `run` logs them as its own
     try:
-        cli()
+        cli(prog_name="workspace-lifecycle")
     except EXPECTED as error:
         click.echo(f"workspace-lifecycle: {error}", err=True)
         sys.exit(1)

@@ -60,5 +60,15 @@ async def test_schemas_writes_and_finds_stale_files(cli: Cli, tmp_path: Path) ->
 async def test_help_lists_the_verbs(cli: Cli) -> None:
     """Each verb says in a line what it does."""
     ran = await cli("--help")
-    for verb in ("demo", "doctor", "migrate", "pause", "resume", "run", "schemas", "tree"):
+    for verb in (
+        "completion",
+        "demo",
+        "doctor",
+        "migrate",
+        "pause",
+        "resume",
+        "run",
+        "schemas",
+        "tree",
+    ):
         assert f"\n  {verb} " in ran.out

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import pty
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -27,10 +24,10 @@ from tests.store.carried import pause
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 from tests.support.program import environment
+from tests.support.terminal import at_a_terminal
 
 PATIENCE = 30.0
 NOBODY = "00000000-0000-4000-8000-000000000000"
-COLOURS = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
 
 
 class Watching:
@@ -56,48 +53,6 @@ class Watching:
 
 
 Watch = Callable[..., AbstractAsyncContextManager[Watching]]
-
-
-class Screen:
-    """A terminal, and what was written on it."""
-
-    def __init__(self, heard: asyncio.StreamReader) -> None:
-        self._heard = heard
-        self._text = ""
-
-    async def shows(self, text: str) -> None:
-        """Wait until some text was written, colours aside."""
-        async with asyncio.timeout(PATIENCE):
-            while text not in self._text:
-                written = (await self._heard.read(4096)).decode(errors="replace")
-                assert written, f"{text!r} never came: {self._text}"
-                self._text += COLOURS.sub("", written)
-
-
-@asynccontextmanager
-async def at_a_terminal(
-    amqp_url: str, database_url: str, operation_id: UUID
-) -> AsyncIterator[Screen]:
-    """Run `watch` at a terminal of its own for the time of a block."""
-    ours, theirs = pty.openpty()
-    urls = {"LIFECYCLE_AMQP_URL": amqp_url, "LIFECYCLE_DATABASE_URL": database_url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "consumer", "watch", str(operation_id),
-        env=environment(**urls, TERM="xterm", COLUMNS="120"),
-        stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    heard = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(heard), os.fdopen(ours, "rb", buffering=0)
-    )
-    try:
-        yield Screen(heard)
-    finally:
-        transport.close()
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 class Fleet:
@@ -382,7 +337,8 @@ async def test_a_terminal_gets_a_bar(
     """At a terminal each outcome moves the bar, and what is told stands above it."""
     top = await forest.plant("top", "top/a")
     operation_id = await ask(caller, top)
-    async with at_a_terminal(gate.url, database_url, operation_id) as screen:
+    urls = {"LIFECYCLE_AMQP_URL": gate.url, "LIFECYCLE_DATABASE_URL": database_url}
+    async with at_a_terminal("watch", operation_id, **urls) as screen:
         await screen.shows("0/2")
         await fleet.failed(operation_id, forest.ids["a"], "refused")
         await screen.shows("1 failed")
