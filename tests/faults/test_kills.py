@@ -59,10 +59,16 @@ async def settled(
     urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> Account:
     """Let an unharmed program finish everything, and settle the account."""
-    async with process(urls.amqp, urls.database, **_SETTINGS) as program:
+    settings = _SETTINGS | {"LIFECYCLE_LOG_LEVEL": "info"}
+    async with process(urls.amqp, urls.database, **settings) as program:
+        await program.until("program.started")  # a SIGTERM before that is nobody's order to drain
+        assert program.process.stderr is not None
+        reading = asyncio.create_task(program.process.stderr.read())
         await drained(sent.channel, connection)
         program.process.send_signal(signal.SIGTERM)
-        assert await program.ended() == 0
+        async with asyncio.timeout(60):
+            await reading
+            assert await program.process.wait() == 0
     return await account(sent, sent.channel, connection)
 
 
