@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     policy_file: Annotated[Rules | None, NoDecode, BeforeValidator(_rules)] = Field(
         None, description="TOML: who may do what, by the user_id that the broker verified"
     )
+    console_token: SecretStr | None = Field(
+        None, min_length=16, description="who has it may see the console from elsewhere"
+    )
     settle_timeout: Annotated[float, Gt(0), Le(_YEAR)] = Field(
         900.0, description="seconds until an outcome that did not come counts as timed out"
     )

@@ -10,6 +10,7 @@ from consumer.broker.topology import TopologyError
 from consumer.cli.archive import archive
 from consumer.cli.ask import pause, resume
 from consumer.cli.completion import completion
+from consumer.cli.console import console
 from consumer.cli.dead_letters import dead_letters
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
@@ -50,6 +51,7 @@ cli.add_command(replay_command)
 cli.add_command(dead_letters)
 cli.add_command(schemas)
 cli.add_command(completion)
+cli.add_command(console)
 
 
 def main() -> None:

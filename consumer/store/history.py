@@ -99,6 +99,12 @@ async def entry_targets(
     return [EntryTarget(**dict(row)) for row in rows]
 
 
+async def rejections(connection: Connection, most: int) -> list[tuple[str, bytes]]:
+    """List the newest rejections: who was refused, and the event as it was published."""
+    rows = await connection.fetch(_SQL["rejections"], most)
+    return [(row["app_id"], row["answer"]) for row in rows]
+
+
 async def _entries(
     connection: Connection, found: Sequence[asyncpg.Record], most: int
 ) -> list[Entry]:

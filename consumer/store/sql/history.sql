@@ -52,3 +52,13 @@ from lifecycle.target
 where operation_id = $1
   and ($2::boolean or outcome is null or outcome in ('failed', 'timed_out'))
 order by depth, name collate "C", workspace_id limit $3;
+
+-- name: rejections :many
+-- Who was refused and the answer each got, newest first, at most $1 of those among the newest
+-- 1,000 operations: where little is rejected the whole history should not be read. Locks nothing.
+select app_id, answer from (
+    select operation_id, app_id, outcome, answer, recorded_at from lifecycle.operation
+    order by recorded_at desc limit 1000
+) o
+where outcome = 'rejected'
+order by recorded_at desc, operation_id desc limit $1;
