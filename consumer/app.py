@@ -37,6 +37,7 @@ from consumer.store.pool import Database, NotAdmittedError, opened
 from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
+from consumer.telemetry.readiness import Readiness
 from schemas.catalog import AUDIT_STREAM, COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
 from schemas.topology import Queue, retention, topology
 
@@ -125,11 +126,12 @@ async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) 
 async def _supervised(
     settings: Settings, roles: Sequence[Role], database: Database, stop: asyncio.Event
 ) -> None:
-    state = _Readiness(stop)
+    state = Readiness(stop)
     services = [*_services(settings, roles, database), state]
     if settings.listen:
-        services.insert(0, Health(settings.listen, state.is_ready))
-    await supervise(services, stop)
+        services.insert(0, Health(settings.listen, state.hindrances))
+    with listening(state.hear):
+        await supervise(services, stop)
 
 
 async def _entered(
@@ -137,23 +139,6 @@ async def _entered(
 ) -> _T:
     """Enter a context that is made anew for each try."""
     return await exits.enter_async_context(make())
-
-
-class _Readiness:
-    """The last service to start and the first to stop: ready is what has all others before it."""
-
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._started = False
-        self._stop = stop
-
-    def is_ready(self) -> bool:
-        return self._started and not self._stop.is_set()
-
-    async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        self._started = True
-        say("program.started")
-        ready()
-        await stop.wait()
 
 
 def _services(settings: Settings, roles: Sequence[Role], database: Database) -> list[Service]:

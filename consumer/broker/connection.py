@@ -108,9 +108,10 @@ class Backoff:
 class Link:
     """An open connection and the news of its loss; `lost` resolves to the reason, once."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, name: str = "") -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._connection = connection
+        self._connection, self._name = connection, name
+        self._blocked = False
         self._channels: list[AbstractChannel] = []
         connection.close_callbacks.add(lambda _, error: self.fail(f"connection {describe(error)}"))
 
@@ -118,6 +119,16 @@ class Link:
         """Give the connection up: whoever serves on it stops, and `keep` opens another."""
         if not self.lost.done():
             self.lost.set_result(why)
+        if self._blocked:
+            self.block(None)
+
+    def block(self, why: str | None) -> None:
+        """Note that the broker takes nothing that is published here, or, with None, does again."""
+        self._blocked = why is not None
+        if why is None:
+            observe.say("connection.unblocked", connection=self._name)
+        else:
+            observe.say("connection.blocked", connection=self._name, why=why)
 
     async def channel(self, purpose: str, *, vital: bool = True) -> AbstractChannel:
         """Open a channel with publisher confirms; the loss of a vital one is the link's."""
@@ -170,13 +181,16 @@ async def open_link(url: str, name: str) -> Link:
     """
     with translating(f"connect to RabbitMQ at {redacted(url)}"):
         async with asyncio.timeout(TIMEOUT):
+            transport = TolerantTransport()
             connection = TolerantConnection(
                 _with_heartbeat(url),
                 client_properties={"connection_name": name},
-                transport_factory=TolerantTransport(),
+                transport_factory=transport,
             )
             await connection.connect()
-    return Link(connection)
+    link = Link(connection, name)
+    transport.on_blocked = link.block
+    return link
 
 
 def _with_heartbeat(text: str) -> URL:

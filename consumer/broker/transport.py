@@ -8,6 +8,7 @@ the frame keeps its length, the properties become none, and the `weight` says wh
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from aio_pika import Connection
@@ -19,6 +20,7 @@ from yarl import URL
 
 _METHOD, _HEADER = b"\x01", b"\x02"
 _DELIVER = b"\x00\x3c\x00\x3c"
+_BLOCKED, _UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"
 _PROPERTIES = 12
 """Where they begin in a content header: after class, weight (two bytes each) and body size."""
 _UNREADABLE = 0xFFFF
@@ -40,7 +42,15 @@ class TolerantConnection(Connection):
 
 
 class TolerantTransport(TransportFactory):
-    """Opens TCP or TLS as aiormq does, and reads through a `TolerantReader`."""
+    """Opens TCP or TLS as aiormq does, and reads through a `TolerantReader`.
+
+    `on_blocked` gets the reason when the broker stops reading what is published here, and None
+    when it reads again (RabbitMQ documentation, Blocked Connection Notifications): aiormq then
+    holds everything back without a word.
+    """
+
+    def __init__(self) -> None:
+        self.on_blocked: Callable[[str | None], None] = lambda _: None
 
     async def create(
         self, url: URL, **kwargs: Any
@@ -48,14 +58,19 @@ class TolerantTransport(TransportFactory):
         """Connect."""
         factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await factory.create(url, **kwargs)
-        return cast("asyncio.StreamReader", TolerantReader(reader)), writer
+        return cast("asyncio.StreamReader", TolerantReader(reader, self._tell)), writer
+
+    def _tell(self, reason: str | None) -> None:
+        self.on_blocked(reason)
 
 
 class TolerantReader:
     """Reads frames the way aiormq asks for them: one byte, six bytes, then the rest."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+    def __init__(
+        self, reader: asyncio.StreamReader, on_blocked: Callable[[str | None], None]
+    ) -> None:
+        self._reader, self._on_blocked = reader, on_blocked
         self._part = 0
         self._kind = b""
 
@@ -76,8 +91,18 @@ class TolerantReader:
         elif part == 2:  # noqa: PLR2004 - the third part: content, and the byte that ends the frame
             if self._kind == _HEADER:
                 return _mended_header(data)
-            if self._kind == _METHOD and data.startswith(_DELIVER):
-                return _mended_delivery(data)
+            if self._kind == _METHOD:
+                return self._method(data)
+        return data
+
+    def _method(self, data: bytes) -> bytes:
+        """Read over a method's shoulder: its class and number, its arguments, the end's byte."""
+        if data.startswith(_DELIVER):
+            return _mended_delivery(data)
+        if data.startswith(_BLOCKED):
+            self._on_blocked(data[len(_BLOCKED) + 1 : -1].decode(errors="replace"))
+        elif data.startswith(_UNBLOCKED):
+            self._on_blocked(None)
         return data
 
 

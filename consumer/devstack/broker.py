@@ -10,7 +10,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from consumer.devstack.management import answers
-from consumer.devstack.server import HOST, StackError, free_ports, listens, start, wait
+from consumer.devstack.server import (
+    HOST,
+    Guarded,
+    StackError,
+    free_ports,
+    listens,
+    start,
+    wait,
+)
 
 _SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -42,29 +50,84 @@ def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
         StackError: there is no RabbitMQ here, or it did not start.
 
     """
-    script = _script() or _install(say)
+    with private_node(say) as node:
+        yield node.amqp, node.management
+
+
+class Node:
+    """A private node. `up` and `down` may follow each other: its data stays until the block ends.
+
+    Attributes:
+        amqp, management: its URLs.
+
+    """
+
+    def __init__(self, script: Path, folder: Path, names: int) -> None:
+        amqp, management, distribution = free_ports(3)
+        self.amqp = f"amqp://guest:guest@{HOST}:{amqp}/"
+        self.management = f"http://guest:guest@{HOST}:{management}"
+        self._script, self._folder, self._amqp = script, folder, amqp
+        self._environment = _environment(folder, amqp, management, distribution, names)
+        self._server: Guarded | None = None
+
+    def up(self) -> None:
+        """Start it, and wait until it answers."""
+        self._server = start(
+            [self._script], log=self._folder / "log", environment=self._environment
+        )
+        wait("RabbitMQ", self._server, lambda: listens(self._amqp) and answers(self.management))
+
+    def down(self) -> None:
+        """Kill it."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def ctl(self, *arguments: str) -> None:
+        """Run `rabbitmqctl` on it."""
+        program = str(self._script.with_name("rabbitmqctl"))
+        done = subprocess.run(
+            [program, *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
+
+
+@contextmanager
+def private_node(say: Callable[[str], None]) -> Iterator[Node]:
+    """Run a node that can be stopped and started again.
+
+    Raises:
+        StackError: there is no RabbitMQ here, or it did not start.
+
+    """
+    script = installed() or _install(say)
     names_server = _epmd()
     folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-"))
-    amqp, management, distribution, names = free_ports(4)
-    environment = _environment(folder, amqp, management, distribution, names)
+    (names,) = free_ports(1)
+    node = Node(script, folder, names)
+    # The last to end: its guard takes the folder away where this process was killed.
     epmd = start(
-        [names_server, "-port", str(names)], log=folder / "epmd.log", environment=environment
+        [names_server, "-port", str(names)],
+        log=folder / "epmd.log",
+        folder=folder,
+        environment={"ERL_EPMD_ADDRESS": HOST},
     )
     try:
         wait("epmd", epmd, lambda: listens(names))
-        node = start([script], log=folder / "log", folder=folder, environment=environment)
-        try:
-            url = f"http://guest:guest@{HOST}:{management}"
-            wait("RabbitMQ", node, lambda: listens(amqp) and answers(url))
-            yield f"amqp://guest:guest@{HOST}:{amqp}/", url
-        finally:
-            node.stop()
+        node.up()
+        yield node
     finally:
+        node.down()
         epmd.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _script() -> Path | None:
+def installed() -> Path | None:
     """Find the server's own script: the one on PATH may be Debian's wrapper, which wants root."""
     found = shutil.which("rabbitmq-server")
     unpacked = sorted(Path("/opt").glob(_UNPACKED), reverse=True)
@@ -86,7 +149,7 @@ def _install(say: Callable[[str], None]) -> Path:
             if done.returncode:
                 last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
                 raise StackError(f"apt-get {command[0]} failed: {last}. {_MISSING}")
-    script = _script()
+    script = installed()
     if script is None:
         raise StackError(_MISSING)
     return script

@@ -43,6 +43,7 @@ class Wake:
         try:
             await connection.add_listener(_CHANNEL, self._notified)
             self._event.set()
+            say("wake.started")
             ready()
             await _first(stop, lost)
         finally:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from consumer.observe import say
 
@@ -12,13 +13,13 @@ _LONGEST_REQUEST = 5.0
 class Health:
     """A service that answers probes on `host:port`.
 
-    Live is whoever answers. Ready is 200 while `is_ready()` holds, else 503.
+    Live is whoever answers. Ready is 200 while `hindrances()` gives none, else 503 with them.
     """
 
-    def __init__(self, listen: str, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, listen: str, hindrances: Callable[[], Sequence[str]]) -> None:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]") or "127.0.0.1", int(port)
-        self._is_ready = is_ready
+        self._hindrances = hindrances
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Serve until `stop`."""
@@ -42,10 +43,17 @@ class Health:
             writer.close()
 
     def _response(self, path: bytes) -> bytes:
-        status, body = {
-            b"/livez": ("200 OK", "live"),
-            b"/readyz": ("200 OK", "ready") if self._is_ready() else ("503 Unready", "not ready"),
-        }.get(path, ("404 Not Found", "try /livez or /readyz"))
-        text = json.dumps({"status": body}).encode() + b"\n"
+        status, body = self._found(path)
+        text = json.dumps(body).encode() + b"\n"
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
         return head.encode() + b"\r\nConnection: close\r\n\r\n" + text
+
+    def _found(self, path: bytes) -> tuple[str, Mapping[str, Any]]:
+        if path == b"/livez":
+            return "200 OK", {"status": "live"}
+        if path != b"/readyz":
+            return "404 Not Found", {"status": "try /livez or /readyz"}
+        why = self._hindrances()
+        if why:
+            return "503 Service Unavailable", {"status": "not ready", "why": [*why]}
+        return "200 OK", {"status": "ready"}

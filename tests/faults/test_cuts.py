@@ -1,23 +1,19 @@
 """Broker and database are cut off, frozen and refused under load; nothing is lost or doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
-import aio_pika
 import asyncpg
 import pytest
 
-from consumer.broker.topology import declare
 from tests.broker.gate import Gate, gate_before
-from tests.faults.test_kills import SEED, row, settled
-from tests.support.load import REPLIES, Load, load
+from tests.support.load import Load
 from tests.support.program import process
 from tests.support.siege import Urls
+from tests.support.trial import A_ROUND, SEED, SETTINGS, report, settled, stalls
 
 Fault = Callable[[Gate], Awaitable[None]]
-_SETTINGS = {"LIFECYCLE_REPLY_TO_ALLOW": REPLIES, "LIFECYCLE_LOG_LEVEL": "error"}
-_A_ROUND = 12
 _SIDES = ("broker", "database")
 _TIMES = 30
 
@@ -54,25 +50,17 @@ FAULTS: Mapping[str, Fault] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-async def sent(urls: Urls, connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[Load]:
-    """Give a load whose own connections are not touched."""
-    await declare(urls.amqp)
-    async with await aio_pika.connect(urls.amqp) as opened:
-        yield await load(await opened.channel(), connection, SEED)
-
-
 async def besieged(urls: Urls, sent: Load, faults: list[tuple[str, str]]) -> None:
     """Run a program behind gates, and do this to it, one thing after the other, under load."""
     random = Random(SEED)
     async with (
         gate_before(urls.amqp) as broker,
         gate_before(urls.database) as database,
-        process(broker.url, database.url, **_SETTINGS) as program,
+        process(broker.url, database.url, **SETTINGS) as program,
     ):
         gates = {"broker": broker, "database": database}
         for whom, fault in faults:
-            sending = asyncio.create_task(sent.send(_A_ROUND))
+            sending = asyncio.create_task(sent.send(A_ROUND))
             await asyncio.sleep(random.uniform(0, 0.5))
             await FAULTS[fault](gates[whom])
             await sending
@@ -98,7 +86,8 @@ async def test_cut_off_again_and_again(
     urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]", whom: str, fault: str
 ) -> None:
     """One fault many times over; FAULTS_SEED replays it."""
-    await besieged(urls, sent, [(whom, fault)] * _TIMES)
+    async with stalls(urls, sent) as stall:
+        await besieged(urls, sent, [(whom, fault)] * _TIMES)
     found = await settled(urls, sent, connection)
-    print(f"\nFAULTS_SEED={SEED}\n{row(f'{whom} {fault}', _TIMES, found)}")
+    report(f"{whom} {fault}", _TIMES, found, stall)
     assert found.valid(), found

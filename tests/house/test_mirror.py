@@ -29,6 +29,7 @@ WITHOUT = {
     "consumer/store/forest.py": "one listing; tests/cli/test_verbs.py",
     "consumer/store/prune.py": "run by the pruner; tests/audit/test_pruner.py",
     "consumer/telemetry/health.py": "asked of a process; tests/contract/test_stop.py",
+    "consumer/telemetry/readiness.py": "asked of a process; tests/faults/test_broker.py",
     "consumer/telemetry/logs.py": "read from a process; tests/contract/test_stop.py",
 }
 ROOMS = [

@@ -96,7 +96,7 @@ async def test_it_listens_again_after_its_backend_was_terminated(
                 await woken(event)
                 await put(connection)
                 await woken(event)
-    assert facts == ["wake.lost", "wake.lost"]
+    assert facts == ["wake.started", *["wake.lost", "wake.started"] * 2]
 
 
 async def test_it_waits_for_a_database_that_is_not_there_and_can_be_stopped() -> None:

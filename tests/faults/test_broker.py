@@ -1,0 +1,287 @@
+"""The broker does what brokers do: restarts, alarms, deletions, kills, nacks, silence."""
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from typing import TypeAlias
+
+import aio_pika
+import asyncpg
+import pytest
+from aio_pika.exceptions import DeliveryError
+
+from consumer.broker.topology import declare
+from consumer.devstack.broker import Node, installed, private_node
+from consumer.devstack.server import free_ports
+from schemas.topology import WORK_QUEUES
+from tests.broker.gate import gate_before
+from tests.support.checker import drained
+from tests.support.load import Load, loading
+from tests.support.program import process
+from tests.support.siege import Urls
+from tests.support.trial import A_ROUND, SEED, SETTINGS, report, settled, stalls
+
+_TIMES = 15
+_PATIENCE = 60.0
+_ALONE = pytest.mark.skipif(installed() is None, reason="no RabbitMQ to start and stop here")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Ready:
+    """What a program's /readyz says."""
+
+    def __init__(self) -> None:
+        (port,) = free_ports(1)
+        self.listen = f"127.0.0.1:{port}"
+
+    async def until(self, status: int, *words: str) -> None:
+        """Wait for a status whose body has these words."""
+        found, body, end = 0, "", time.monotonic() + _PATIENCE
+        while found != status or not all(word in body for word in words):
+            assert time.monotonic() < end, f"still {found} {body}, not {status} {words}"
+            await asyncio.sleep(0.05)
+            found, body = await asyncio.to_thread(self._asked)
+
+    def _asked(self) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.listen}/readyz", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+
+async def harmed(
+    urls: Urls, sent: Load, harm: Callable[[Ready], Awaitable[None]], times: int, amqp: str = ""
+) -> None:
+    """Do one kind of harm to the broker of a running program, under load, again and again."""
+    random, ready = Random(SEED), Ready()
+    settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
+    async with process(amqp or urls.amqp, urls.database, **settings) as program:
+        await ready.until(200)
+        for _ in range(times):
+            sending = asyncio.create_task(sent.send(A_ROUND))
+            await asyncio.sleep(random.uniform(0, 0.3))
+            await harm(ready)
+            await sending
+            await ready.until(200)
+        assert program.process.returncode is None
+
+
+@asynccontextmanager
+async def nacking(url: str) -> AsyncIterator[None]:
+    """Have the broker refuse every event, after others took it: a full queue among them."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        full = await channel.declare_queue(
+            "trial.full",
+            durable=True,
+            arguments={"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"},
+        )
+        with suppress(DeliveryError):  # the limit is a soft one: some pass before it holds
+            while True:
+                filling = aio_pika.Message(b"", delivery_mode=2)
+                await channel.default_exchange.publish(filling, full.name)
+        for kind in ("workspace.*.summary", "workspace.*.rejected", "workspace.*.settled"):
+            await full.bind("workspace.events", kind)
+        yield
+        await full.delete(if_unused=False, if_empty=False)
+
+
+async def test_a_queue_that_refuses_holds_up_and_loses_nothing(
+    urls: Urls, sent: Load, connection: Connection
+) -> None:
+    """What is nacked is published again, under its id, until it is taken."""
+
+    async def harm(_: Ready) -> None:
+        async with nacking(urls.amqp):
+            await asyncio.sleep(1)
+
+    await harmed(urls, sent, harm, 2)
+    found = await settled(urls, sent, connection)
+    assert found.valid(), found
+    assert found.repeated > 0
+
+
+async def test_deleted_queues_are_declared_and_consumed_again(
+    urls: Urls, sent: Load, connection: Connection
+) -> None:
+    """The broker cancels the consumers; the program comes back by itself."""
+
+    async def harm(ready: Ready) -> None:
+        await drained(sent.channel, connection)
+        for queue in WORK_QUEUES:
+            await sent.channel.queue_delete(queue)
+        await ready.until(503, "consumer")
+        await ready.until(200)
+
+    ready = Ready()
+    settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
+    async with process(urls.amqp, urls.database, **settings):
+        await ready.until(200)
+        for _ in range(2):
+            await sent.send(A_ROUND)
+            await harm(ready)
+        await sent.send(A_ROUND)
+        await drained(sent.channel, connection)
+    found = await settled(urls, sent, connection)
+    assert found.valid(), found
+
+
+async def test_a_silence_longer_than_the_heartbeat_is_noticed(
+    urls: Urls, sent: Load, connection: Connection
+) -> None:
+    """A network that takes and gives nothing: the connection is given up, and another opened."""
+    async with gate_before(f"{urls.amqp}?heartbeat=1") as gate:
+
+        async def harm(ready: Ready) -> None:
+            gate.freeze()
+            await ready.until(503)
+            gate.cut()
+            gate.thaw()
+
+        await harmed(urls, sent, harm, 1, gate.url)
+    found = await settled(urls, sent, connection)
+    assert found.valid(), found
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    """Start a node of the test's own, to be stopped and started again."""
+    holding = private_node(lambda _: None)
+    node = await asyncio.to_thread(holding.__enter__)
+    try:
+        yield node
+    finally:
+        await asyncio.to_thread(holding.__exit__, None, None, None)
+
+
+@pytest.fixture
+async def alone(node: Node, database_url: str) -> Urls:
+    """Give a broker that nobody else uses."""
+    await declare(node.amqp)
+    return Urls(node.amqp, database_url)
+
+
+async def restarted(node: Node) -> None:
+    """Stop the node in order, and start it again."""
+    await asyncio.to_thread(node.ctl, "stop_app")
+    await asyncio.to_thread(node.down)
+    await asyncio.to_thread(node.up)
+
+
+async def killed(node: Node) -> None:
+    """Kill the node with SIGKILL, and start it again."""
+    await asyncio.to_thread(node.down)
+    await asyncio.to_thread(node.up)
+
+
+async def alarmed(node: Node, ready: Ready, sent: Load) -> None:
+    """Have the node believe that it has no memory left, until the program has told so.
+
+    A connection is blocked when it publishes, so something has to be under way all the time.
+    """
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        while not over.is_set():
+            await sent.send(1)
+
+    going = asyncio.create_task(go_on())
+    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0")
+    await ready.until(503, "memory")
+    over.set()
+    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.6")
+    await going
+
+
+async def bereft(node: Node) -> None:
+    """Kill every channel within the broker, which closes what they were on."""
+    await asyncio.to_thread(node.ctl, "eval", "[exit(P, kill) || P <- rabbit_channel:list()].")
+
+
+def _harms(node: Node, sent: Load) -> Mapping[str, Callable[[Ready], Awaitable[None]]]:
+    return {
+        "broker restarted": lambda _: restarted(node),
+        "broker killed": lambda _: killed(node),
+        "memory alarm": lambda ready: alarmed(node, ready, sent),
+        "channels killed": lambda _: bereft(node),
+    }
+
+
+_HARMS = ("broker restarted", "memory alarm", "channels killed")
+_SETTLING = 10.0
+"""Seconds: RabbitMQ 3.10 loses for good a stream that was declared a moment before a SIGKILL."""
+
+
+@_ALONE
+async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
+    alone: Urls, node: Node, connection: Connection
+) -> None:
+    """Each once, and readiness tells of it; the program lives through all of them."""
+    async with loading(alone.amqp, connection, SEED) as sent:
+        for harm in _HARMS:
+            await harmed(alone, sent, _harms(node, sent)[harm], 1)
+        found = await settled(alone, sent, connection)
+    assert found.valid(), found
+
+
+@_ALONE
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("harm", [*_HARMS, "broker killed"])
+async def test_harmed_again_and_again(
+    alone: Urls, node: Node, connection: Connection, harm: str
+) -> None:
+    """One kind many times over; FAULTS_SEED replays it."""
+    async with loading(alone.amqp, connection, SEED) as sent:
+        await asyncio.sleep(_SETTLING)
+        async with stalls(alone, sent) as stall:
+            await harmed(alone, sent, _harms(node, sent)[harm], _TIMES)
+        found = await settled(alone, sent, connection)
+    report(harm, _TIMES, found, stall)
+    assert found.valid(), found
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+async def test_nacked_again_and_again(urls: Urls, sent: Load, connection: Connection) -> None:
+    """A queue that refuses every event for a second, many times over."""
+
+    async def harm(_: Ready) -> None:
+        async with nacking(urls.amqp):
+            await asyncio.sleep(1)
+
+    async with stalls(urls, sent) as stall:
+        await harmed(urls, sent, harm, _TIMES)
+    found = await settled(urls, sent, connection)
+    report("publishes nacked", _TIMES, found, stall)
+    assert found.valid(), found
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+async def test_rivals_killed_in_turn(urls: Urls, sent: Load, connection: Connection) -> None:
+    """Three programs on one broker and one database; one after the other is killed."""
+    random = Random(SEED)
+
+    async def live_and_die(number: int) -> None:
+        for _ in range(_TIMES):
+            async with process(urls.amqp, urls.database, **SETTINGS):
+                await asyncio.sleep(random.uniform(1, 3) + number * 0.1)
+
+    async with stalls(urls, sent) as stall:
+        rivals = [asyncio.create_task(live_and_die(number)) for number in range(3)]
+        while not all(rival.done() for rival in rivals):
+            await sent.send(A_ROUND)
+            await asyncio.sleep(0.3)
+        await asyncio.gather(*rivals)
+    found = await settled(urls, sent, connection)
+    report("three rivals killed in turn", 3 * _TIMES, found, stall)
+    assert found.valid(), found
