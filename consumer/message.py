@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from consumer.foreseen import ForeseenError
 from schemas.catalog import SOURCE
 from schemas.envelope import CLOUDEVENTS
 
@@ -68,7 +69,7 @@ class Outbound:
     mandatory: bool = True
 
 
-class UnavailableError(Exception):
+class UnavailableError(ForeseenError):
     """The broker or the database cannot be reached now; the same call may succeed later."""
 
 

@@ -14,13 +14,14 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from consumer.broker.connection import TIMEOUT, Link, open_link, translating
 from consumer.broker.outlet import Outlet
 from consumer.broker.translate import inbound
+from consumer.foreseen import ForeseenError
 from consumer.message import Inbound, Outbound, UnavailableError
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 """RabbitMQ's direct reply-to: answers come to the channel that asked, without a queue."""
 
 
-class UnroutableError(Exception):
+class UnroutableError(ForeseenError):
     """Nobody listens where a message was sent."""
 
 

@@ -14,6 +14,7 @@ from aiormq.exceptions import (
 )
 
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
+from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
 from schemas.topology import EXCHANGES, QUEUES, Queue
 
@@ -25,7 +26,7 @@ _MISMATCH = re.compile(
 )
 
 
-class TopologyError(Exception):
+class TopologyError(ForeseenError):
     """The broker holds one of our names with other arguments, or cannot hold what we declare."""
 
 

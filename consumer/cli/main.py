@@ -5,53 +5,34 @@ import sys
 
 import click
 
-from consumer.broker.ask import UnroutableError
-from consumer.broker.topology import TopologyError
-from consumer.cli.archive import archive
-from consumer.cli.ask import pause, resume
-from consumer.cli.completion import completion
-from consumer.cli.console import console
-from consumer.cli.dead_letters import dead_letters
-from consumer.cli.demo import demo
-from consumer.cli.doctor import doctor
-from consumer.cli.migrate import migrate
-from consumer.cli.operations import operations
-from consumer.cli.replay import replay_command
-from consumer.cli.run import run
-from consumer.cli.schemas import schemas
-from consumer.cli.tree import tree
-from consumer.cli.watch import watch
-from consumer.devstack.server import StackError
-from consumer.message import UnavailableError
-from consumer.store.migrate import UnfitDatabaseError
+from consumer.cli.lazy import LazyGroup
+from consumer.foreseen import ForeseenError
 
-EXPECTED = (UnavailableError, UnfitDatabaseError, TopologyError, UnroutableError, StackError)
-
+VERBS = {
+    "demo": "consumer.cli.demo:demo",
+    "run": "consumer.cli.run:run",
+    "migrate": "consumer.cli.migrate:migrate",
+    "doctor": "consumer.cli.doctor:doctor",
+    "pause": "consumer.cli.ask:pause",
+    "resume": "consumer.cli.ask:resume",
+    "tree": "consumer.cli.tree:tree",
+    "operations": "consumer.cli.operations:operations",
+    "watch": "consumer.cli.watch:watch",
+    "archive": "consumer.cli.archive:archive",
+    "replay": "consumer.cli.replay:replay_command",
+    "dead-letters": "consumer.cli.dead_letters:dead_letters",
+    "schemas": "consumer.cli.schemas:schemas",
+    "completion": "consumer.cli.completion:completion",
+    "console": "consumer.cli.console:console",
+}
 CHATTY = ("aiormq", "aio_pika")
 """Libraries that log each lost connection with its traceback; the verbs say it in a line."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, places=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="workspace-lifecycle")
 def cli() -> None:
     """Pause and resume trees of running workspaces by message."""
-
-
-cli.add_command(demo)
-cli.add_command(run)
-cli.add_command(migrate)
-cli.add_command(doctor)
-cli.add_command(pause)
-cli.add_command(resume)
-cli.add_command(tree)
-cli.add_command(operations)
-cli.add_command(watch)
-cli.add_command(archive)
-cli.add_command(replay_command)
-cli.add_command(dead_letters)
-cli.add_command(schemas)
-cli.add_command(completion)
-cli.add_command(console)
 
 
 def main() -> None:
@@ -60,6 +41,6 @@ def main() -> None:
         logging.getLogger(name).addHandler(logging.NullHandler())  # `run` logs them as its own
     try:
         cli(prog_name="workspace-lifecycle")
-    except EXPECTED as error:
+    except ForeseenError as error:
         click.echo(f"workspace-lifecycle: {error}", err=True)
         sys.exit(1)

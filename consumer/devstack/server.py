@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumer.devstack import guard
+from consumer.foreseen import ForeseenError
 
 HOST = "127.0.0.1"
 _PATIENCE = 90.0
@@ -17,7 +18,7 @@ _WHY = re.compile(r"FATAL|init terminating")  # PostgreSQL's word for it, and Er
 _LONGEST = 300
 
 
-class StackError(Exception):
+class StackError(ForeseenError):
     """The embedded stack cannot be had here; the text is one line that says what to do."""
 
 

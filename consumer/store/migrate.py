@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import asyncpg
 
+from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
 from consumer.store.pool import Connection, text_of
 from consumer.store.statements import load
@@ -19,7 +20,7 @@ REQUIRED_COLUMNS = (
 )  # fmt: skip
 
 
-class UnfitDatabaseError(Exception):
+class UnfitDatabaseError(ForeseenError):
     """The database is not one the program can work on; the text says what mends it."""
 
 

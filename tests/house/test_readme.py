@@ -87,7 +87,8 @@ def test_every_command_exists_with_its_options(path: Path) -> None:
         words = line.partition("#")[0].split()
         if not words or words[0] != "workspace-lifecycle":
             continue
-        command: click.Command = cli.commands[words[1]]
+        command = cli.get_command(click.Context(cli), words[1])
+        assert command is not None, words[1]
         if isinstance(command, click.Group):
             command = command.commands[words[2]]
         known = {

@@ -1,0 +1,36 @@
+"""A group whose verbs are imported when they are called: `pause` needs nothing of the console."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Finds each verb in a module of its own (click documentation, Lazily Loading Subcommands)."""
+
+    def __init__(self, *, places: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._places = places
+
+    def list_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+    ) -> list[str]:
+        """Name the verbs, in the order in which they were given."""
+        return [*self._places]
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import a verb. `module:name` says where it is."""
+        place = self._places.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
