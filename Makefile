@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types faults bench stack schemas clean
 BIN := .venv/bin
+JOBS ?= 4
 
 help:  ## Show this.
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -13,7 +14,7 @@ demo: ## Play the incident on an embedded stack; KEEP=1 leaves it up.
 test: ## Run the tests on real servers, and the import contracts.
 	@.ci/venv dev
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 lint: ## Check style and format.
 	@.ci/venv dev

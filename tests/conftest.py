@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,10 +23,12 @@ from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 from tests.support.front import Front, front_before
 from tests.support.program import running
+from tests.support.sharing import pytest_configure_node, pytest_unconfigure, shared_stack
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
+__all__ = ["pytest_configure_node", "pytest_unconfigure"]  # hooks: pytest finds them here
 _NOT_OURS = (
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -36,9 +39,10 @@ _NOT_OURS = (
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """Bring up the broker, the database and AWS."""
-    with embedded(print) as running:
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Bring up the broker, the database and AWS, or share those of a run in several processes."""
+    shared = shared_stack(request.config)
+    with nullcontext(shared) if shared else embedded(print) as running:
         yield running
 
 

@@ -1,6 +1,10 @@
-"""Rooms of one's own on a stack: a vhost, a database, gone with their block."""
+"""Rooms of one's own on a stack: a vhost, a database, gone with their block.
+
+Their names tell which process leased them.
+"""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +25,7 @@ def vhost(stack: Stack) -> Iterator[str]:
         StackError: the management API does not serve.
 
     """
-    name = f"lifecycle-{uuid4().hex[:12]}"
+    name = f"lifecycle-{os.getpid()}-{uuid4().hex[:8]}"
     user = user_of(stack.management_url)
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     call(stack.management_url, "PUT", f"vhosts/{name}")
@@ -35,7 +39,7 @@ def vhost(stack: Stack) -> Iterator[str]:
 @contextmanager
 def database(stack: Stack, template: str = "template1") -> Iterator[str]:
     """Lease a database that begins as a copy of `template`; give its URL."""
-    name = f"lifecycle_{uuid4().hex[:12]}"
+    name = f"lifecycle_{os.getpid()}_{uuid4().hex[:8]}"
     _run(_execute(stack.database_url, f'create database "{name}" template "{template}"'))
     try:
         yield urlunsplit(urlsplit(stack.database_url)._replace(path=f"/{name}"))

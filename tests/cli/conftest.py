@@ -14,6 +14,7 @@ from tests.support.program import environment
 class Ran:
     """What a verb came to."""
 
+    pid: int
     code: int
     out: str
     err: str
@@ -39,6 +40,6 @@ def cli(amqp_url: str, database_url: str) -> Cli:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), 60)
-        return Ran(process.returncode or 0, out.decode(), err.decode())
+        return Ran(process.pid, process.returncode or 0, out.decode(), err.decode())
 
     return run

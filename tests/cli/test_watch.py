@@ -49,7 +49,7 @@ class Watching:
     async def ended(self) -> Ran:
         """Wait until it has ended; give its exit code and what was not read."""
         out, err = await asyncio.wait_for(self.process.communicate(), PATIENCE)
-        return Ran(self.process.returncode or 0, out.decode(), err.decode())
+        return Ran(self.process.pid, self.process.returncode or 0, out.decode(), err.decode())
 
 
 Watch = Callable[..., AbstractAsyncContextManager[Watching]]
