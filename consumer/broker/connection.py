@@ -130,11 +130,15 @@ class Link:
         else:
             observe.say("connection.blocked", connection=self._name, why=why)
 
-    async def channel(self, purpose: str, *, vital: bool = True) -> AbstractChannel:
-        """Open a channel with publisher confirms; the loss of a vital one is the link's."""
+    async def channel(
+        self, purpose: str, *, vital: bool = True, confirms: bool = True
+    ) -> AbstractChannel:
+        """Open a channel, with publisher confirms; the loss of a vital one is the link's."""
         with translating(f"open the channel for {purpose}"):
             async with asyncio.timeout(TIMEOUT):
-                channel = self._connection.channel(on_return_raises=False)
+                channel = self._connection.channel(
+                    publisher_confirms=confirms, on_return_raises=False
+                )
                 await channel.initialize()
         self._channels.append(channel)
         if vital:
@@ -142,9 +146,10 @@ class Link:
             channel.close_callbacks.add(lambda _, error: self.fail(f"{lost} {describe(error)}"))
         return channel
 
-    async def underlay(self, purpose: str, *, vital: bool = True) -> Channel:
+    async def underlay(self, purpose: str, *, vital: bool = True, confirms: bool = True) -> Channel:
         """Open a channel as `channel` does, and give aiormq's own below it."""
-        channel = await (await self.channel(purpose, vital=vital)).get_underlay_channel()
+        opened = await self.channel(purpose, vital=vital, confirms=confirms)
+        channel = await opened.get_underlay_channel()
         assert isinstance(channel, Channel)
         return channel
 

@@ -1,6 +1,7 @@
 """What the program may do to the platform's database, for `doctor`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from consumer.store.pool import Connection
 from consumer.store.statements import load
@@ -24,6 +25,14 @@ async def rights(connection: Connection) -> Rights:
     row = await connection.fetchrow(_SQL["rights"], _ON_OUR_TABLES, "update")
     assert row is not None
     return Rights(**dict(row))
+
+
+async def clock(connection: Connection) -> datetime:
+    """Ask the database for the time."""
+    row = await connection.fetchrow(_SQL["clock"])
+    assert row is not None
+    at: datetime = row["at"]
+    return at
 
 
 async def any_instance(connection: Connection) -> str | None:

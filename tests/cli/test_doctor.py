@@ -10,6 +10,7 @@ import asyncpg
 import boto3
 import pytest
 
+from consumer.devstack.management import call
 from consumer.devstack.platform import aws_environment
 from consumer.devstack.stack import Stack
 from tests.cli.conftest import Cli
@@ -66,6 +67,7 @@ async def test_a_sound_installation_is_found_sound(
         ("broker", "note"),
         ("database", "ok"),
         ("executor", "ok"),
+        ("clock", "ok"),
         ("archive", "note"),
     }
     assert "nobody consumes lifecycle.commands" in said(ran.out, "note")
@@ -104,6 +106,40 @@ async def test_a_queue_with_other_arguments_is_wrong(cli: Cli, amqp_url: str) ->
     assert ran.code == 1
     assert "lifecycle.results" in ran.out
     assert "x-dead-letter-exchange = none and we need" in ran.out
+
+
+async def test_what_the_brokers_user_may_not_do_is_wrong(
+    cli: Cli, stack: Stack, declared_url: str
+) -> None:
+    """Each right that is missing is named, and the patterns that would give it."""
+    parts = urlsplit(declared_url)
+    user = f"little-{uuid4().hex}"
+    rights = {"configure": ".*", "write": "^workspace[.]", "read": ".*"}
+    call(stack.management_url, "PUT", f"users/{user}", {"password": user, "tags": ""})
+    call(stack.management_url, "PUT", f"permissions/{parts.path[1:]}/{user}", rights)
+    url = urlunsplit(parts._replace(netloc=f"{user}:{user}@{parts.hostname}:{parts.port}"))
+    ran = await cli("doctor", "--json", LIFECYCLE_AMQP_URL=url, LIFECYCLE_EXECUTOR="none")
+    call(stack.management_url, "DELETE", f"users/{user}")
+    assert said(ran.out, "wrong") == (
+        "the user may not write lifecycle.dead-letter, write amq.default"
+    )
+    assert "write patterns of `rabbitmqctl set_permissions`" in ran.out
+    assert user not in ran.out + ran.err
+
+
+async def test_a_clock_that_is_off_is_noted(
+    cli: Cli, database_url: str, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Callers who send not_after would wonder."""
+    name = database_url.rpartition("/")[2]
+    await connection.execute(
+        "create function clock_timestamp() returns timestamptz language sql as"
+        " $$ select now() + interval '5 minutes' $$;"
+        f' alter database "{name}" set search_path = public, pg_catalog'
+    )
+    ran = await cli("doctor", "--json", LIFECYCLE_EXECUTOR="none")
+    assert ran.code == 0
+    assert "the database's clock is 300 s ahead of ours" in said(ran.out, "note")
 
 
 async def test_dead_letters_are_noted(cli: Cli, declared_url: str) -> None:
