@@ -155,7 +155,7 @@ class Caller:
 async def _open_line(url: str, name: str) -> _Line:
     link = await open_link(url, name)
     try:
-        channel = await link.underlay("asking")
+        channel = await link.confirming("asking")
         line = _Line(link, Outlet(channel, link.fail))
         with translating("consume the answers"):
             await channel.basic_consume(REPLY_TO, line.answer, no_ack=True, timeout=TIMEOUT)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
+from aiormq.connection import Connection
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -23,6 +24,7 @@ from aiormq.exceptions import (
 from yarl import URL
 
 from consumer import observe
+from consumer.broker.confirming import ConfirmingChannel, open_confirming
 from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError
 
@@ -151,6 +153,21 @@ class Link:
         opened = await self.channel(purpose, vital=vital, confirms=confirms)
         channel = await opened.get_underlay_channel()
         assert isinstance(channel, Channel)
+        return channel
+
+    async def confirming(self, purpose: str, *, vital: bool = True) -> ConfirmingChannel:
+        """Open a channel that publishes runs of messages."""
+        transport = self._connection.transport
+        assert transport is not None
+        assert isinstance(transport.connection, Connection)
+        with translating(f"open the channel for {purpose}"):
+            async with asyncio.timeout(TIMEOUT):
+                channel = await open_confirming(transport.connection)
+        if vital:
+            lost = f"channel for {purpose}"
+            channel.closing.add_done_callback(
+                lambda _: self.fail(f"{lost} {describe(channel.reason)}")
+            )
         return channel
 
     async def until(self, stop: asyncio.Event) -> None:

@@ -1,44 +1,36 @@
-"""A confirming channel on which no two messages in flight have one id.
-
-aiormq 7.2 matches a returned message to its publish by message id: two in flight with one id swap
-their results. Its `basic_publish` is used directly, since aio-pika's `Exchange.publish` waits for
-the socket after every message: 8,500 a second here against 6,000 (10,000 messages, 2 cores).
-"""
+"""Publishing on one channel, and what became of each message."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Literal
-
-from aiormq.abc import ConfirmationFrameType
-from aiormq.channel import Channel as UnderlayChannel
-from aiormq.exceptions import ChannelClosed, ChannelInvalidStateError
-from pamqp.commands import Basic
+from collections.abc import Callable, Iterator, Sequence
 
 from consumer import observe
+from consumer.broker.confirming import ConfirmingChannel, Receipt
 from consumer.broker.connection import Link, describe
-from consumer.broker.translate import outgoing
+from consumer.broker.frames import Frames
 from consumer.message import Outbound
-
-Receipt = Literal["confirmed", "returned", "failed"]
 
 IN_FLIGHT = 1000
 """Most messages without a confirm that one call has on a channel."""
 CONFIRM = 30.0
 """Seconds a confirm may take. After it the channel's bookkeeping is no longer sound: it goes."""
+_NACKED = "the broker does not take it now (basic.nack): is a queue full?"
 
 
 class Outlet:
     """Publishes on one channel and tells what became of each message.
+
+    No two messages in flight have one id: what the broker returns is known by its id alone.
 
     Attributes:
         trouble: what the last message that failed failed of.
 
     """
 
-    def __init__(self, channel: UnderlayChannel, give_up: Callable[[str], None]) -> None:
+    def __init__(self, channel: ConfirmingChannel, give_up: Callable[[str], None]) -> None:
         self.trouble = ""
         self._channel = channel
         self._give_up = give_up
+        self._frames = Frames(channel.number, channel.connection.connection_tune.frame_max)
         self._flying: dict[str, asyncio.Future[None]] = {}
         self._sound = True
 
@@ -70,55 +62,57 @@ class Outlet:
             landed.set_result(None)
 
     async def _confirmed(self, wave: Sequence[Outbound]) -> list[Receipt]:
-        tasks = [asyncio.ensure_future(self._publish(message)) for message in wave]
-        _, late = await asyncio.wait(tasks, timeout=CONFIRM)
-        if late:
+        """Write a wave at once; what AMQP cannot hold fails alone."""
+        frames = [self._written(message) for message in wave]
+        sent = [message for message, frame in zip(wave, frames, strict=True) if frame]
+        run = await self._channel.write(b"".join(frames), [one.message_id for one in sent])
+        await asyncio.wait([run.done], timeout=CONFIRM)
+        if not run.done.done():
             self._sound = False
             self._give_up(f"no confirm within {CONFIRM:.0f} s; is there a memory or disk alarm?")
-            for task in late:
-                task.cancel()
-            await asyncio.wait(late)
-        return [self._receipt(*one) for one in zip(wave, tasks, strict=True)]
+            run.broken()
+        self._note(sent, run.receipts)
+        taken = iter(run.receipts)
+        receipts = [next(taken) if frame else "failed" for frame in frames]
+        return [receipt or "failed" for receipt in receipts]
 
-    def _publish(self, message: Outbound) -> Awaitable[ConfirmationFrameType | None]:
-        return self._channel.basic_publish(
-            message.body,
+    def _written(self, message: Outbound) -> bytes:
+        try:
+            return self._frames.write(message)
+        except (ValueError, TypeError) as error:
+            self._refused(message, describe(error))
+            return b""
+
+    def _note(self, sent: Sequence[Outbound], receipts: Sequence[Receipt | None]) -> None:
+        """Remember why something failed: with its channel, or refused by the broker alone."""
+        if "failed" not in receipts:
+            return
+        if not self.open:
+            self.trouble = describe(self._channel.reason)
+            return
+        for message, receipt in zip(sent, receipts, strict=True):
+            if receipt == "failed":
+                self._refused(message, _NACKED)
+
+    def _refused(self, message: Outbound, why: str) -> None:
+        self.trouble = why
+        observe.say(
+            "message.refused",
+            message_id=message.message_id,
             exchange=message.exchange,
             routing_key=message.routing_key,
-            properties=outgoing(message),
-            mandatory=message.mandatory,
-            wait=False,
+            why=why,
         )
-
-    def _receipt(
-        self, message: Outbound, task: asyncio.Future[ConfirmationFrameType | None]
-    ) -> Receipt:
-        """Read a result: an unroutable message comes back as itself, without an exception."""
-        if task.cancelled():
-            return "failed"
-        error = task.exception()
-        if error is None:
-            return "confirmed" if isinstance(task.result(), Basic.Ack) else "returned"
-        self.trouble = describe(error)
-        if not isinstance(error, ChannelClosed | ConnectionError | ChannelInvalidStateError):
-            observe.say(
-                "message.refused",
-                message_id=message.message_id,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                why=self.trouble,
-            )
-        return "failed"
 
 
 async def open_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss is the loss of the link."""
-    return Outlet(await link.underlay(purpose), link.fail)
+    return Outlet(await link.confirming(purpose), link.fail)
 
 
 async def open_side_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss leaves the rest of the link as it is."""
-    return Outlet(await link.underlay(purpose, vital=False), lambda _: None)
+    return Outlet(await link.confirming(purpose, vital=False), lambda _: None)
 
 
 def waves(messages: Sequence[Outbound]) -> Iterator[list[Outbound]]:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from consumer import observe
+from consumer.broker.confirming import Receipt
 from consumer.broker.connection import Link, keep, pause
-from consumer.broker.outlet import Outlet, Receipt, open_outlet, open_side_outlet
+from consumer.broker.outlet import Outlet, open_outlet, open_side_outlet
 from consumer.broker.topology import declare_on
 from consumer.message import Outbound, UnavailableError
 from schemas.topology import QUEUES, Queue
