@@ -19,11 +19,9 @@ from consumer.operation import (
     Recorded,
     Reject,
     Standing,
-    Target,
     message_id,
 )
 from schemas.catalog import BY_NAME, SOURCE
-from schemas.commands import StartWorkspace, StopWorkspace
 from schemas.envelope import Attributes, write
 from schemas.events import (
     Changed,
@@ -274,21 +272,6 @@ def _following(
     return Followed(kind, body, derived_from)
 
 
-def order(kind: str, target: Target) -> StopWorkspace | StartWorkspace:
-    """Give the command for one workspace's machine."""
-    model = StopWorkspace if kind == "workspace.stop" else StartWorkspace
-    return model(
-        operation_id=target.operation_id,
-        workspace_id=target.workspace_id,
-        name=target.name,
-        instance_id=target.instance_id,
-        runtime=target.runtime,
-        previous_status=target.previous_status,
-        generation=target.generation,
-        deadline=target.deadline,
-    )
-
-
 def enveloped(  # noqa: PLR0913 (the context attributes of CloudEvents are this many)
     kind: str,
     operation_id: UUID,
@@ -302,9 +285,8 @@ def enveloped(  # noqa: PLR0913 (the context attributes of CloudEvents are this 
     derived_from: str | None = None,
 ) -> bytes:
     """Write an event about an operation. Equal arguments give equal bytes and the same id."""
-    what = str(subject) if BY_NAME[kind].role == "executor-command" else derived_from or kind
     attributes = Attributes(
-        id=str(message_id(operation_id, what)),
+        id=str(message_id(operation_id, derived_from or kind)),
         source=SOURCE,
         type=kind,
         subject=str(subject) if subject else None,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NewType
+from typing import Literal, NamedTuple, NewType
 from uuid import UUID, uuid5
 
 from schemas.commands import PauseWorkspace, ResumeWorkspace
@@ -138,8 +138,7 @@ class Recorded:
     changed: tuple[Changed, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(NamedTuple):
     """One workspace in an operation: what its stop or start command says."""
 
     operation_id: UUID

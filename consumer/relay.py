@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from consumer.answers import enveloped, order
 from consumer.message import Outbound, UnavailableError
 from consumer.observe import say
-from consumer.operation import message_id
+from consumer.operation import Target, message_id
+from consumer.orders import Orders
 from consumer.policy import is_direct
 from consumer.store.outbox import Taken, confirm_outbox, leave_relay, take_outbox, try_relay
 from consumer.store.pool import Connection, Database
@@ -92,7 +92,8 @@ class Relay:
         taken = await take_outbox(connection, _CHUNK, _CHUNK_BYTES)
         if not taken:
             return False
-        sent = [(one, message) for one in taken if (message := _outbound(one)) is not None]
+        compose = _Composer().outbound
+        sent = [(one, message) for one in taken if (message := compose(one)) is not None]
         say("outbox.taken", count=len(sent))
         receipts = await self._publish([message for _, message in sent]) if sent else []
         verdict = _judge(taken, dict(zip((id(one) for one, _ in sent), receipts, strict=True)))
@@ -104,10 +105,38 @@ class Relay:
         return True
 
 
-def _outbound(taken: Taken) -> Outbound | None:
-    """Make the message of an outbox row; None for a fan-out that has nothing left to send."""
-    if taken.kind == "fanout":
-        return _order(taken) if taken.target else None
+class _Composer:
+    """Makes messages of outbox rows. What the rows of one fan-out share is made once."""
+
+    def __init__(self) -> None:
+        self._seq: int | None = None
+        self._orders: Orders | None = None
+        self._headers: Mapping[str, Any] = {}
+
+    def outbound(self, taken: Taken) -> Outbound | None:
+        """Make the message of a row; None for a fan-out that has nothing left to send."""
+        if taken.kind == "fanout":
+            return self._order(taken, taken.target) if taken.target else None
+        return _told(taken)
+
+    def _order(self, taken: Taken, target: Target) -> Outbound:
+        if self._orders is None or taken.seq != self._seq:
+            self._seq, self._headers, self._orders = taken.seq, _headers(taken), _orders(taken)
+        identity, body = self._orders.write(target)
+        return Outbound(
+            exchange=BY_NAME[taken.type].exchange,
+            routing_key=taken.type,
+            body=body,
+            message_id=identity,
+            type=taken.type,
+            correlation_id=taken.origin_id,
+            timestamp=taken.recorded_at,
+            headers=self._headers,
+        )
+
+
+def _told(taken: Taken) -> Outbound:
+    """Make an event or a reply."""
     assert taken.body is not None
     return Outbound(
         exchange="" if taken.kind == "reply" else BY_NAME[taken.type].exchange,
@@ -122,27 +151,14 @@ def _outbound(taken: Taken) -> Outbound | None:
     )
 
 
-def _order(taken: Taken) -> Outbound:
-    target = taken.target
-    assert target is not None
-    return Outbound(
-        exchange=BY_NAME[taken.type].exchange,
-        routing_key=taken.type,
-        body=enveloped(
-            taken.type,
-            taken.operation_id,
-            order(taken.type, target),
-            subject=target.workspace_id,
-            time=taken.recorded_at,
-            correlation_id=taken.origin_id,
-            causation_id=taken.causation_id,
-            traceparent=taken.traceparent,
-        ),
-        message_id=str(message_id(taken.operation_id, str(target.workspace_id))),
-        type=taken.type,
+def _orders(taken: Taken) -> Orders:
+    return Orders(
+        taken.type,
+        taken.operation_id,
+        time=taken.recorded_at,
         correlation_id=taken.origin_id,
-        timestamp=taken.recorded_at,
-        headers=_headers(taken),
+        causation_id=taken.causation_id,
+        traceparent=taken.traceparent,
     )
 
 

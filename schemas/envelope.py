@@ -105,6 +105,11 @@ def read(body: bytes) -> tuple[Attributes, Any]:
 
 def write(attributes: Attributes, data: BaseModel) -> bytes:
     """Write a CloudEvents 1.0 structured JSON body. Equal arguments give equal bytes."""
+    return head(attributes) + data.model_dump_json().encode() + b"}"
+
+
+def head(attributes: Attributes) -> bytes:
+    """Write such a body as far as its data: `{"specversion":"1.0", ... ,"data":`."""
     known = {
         "id": attributes.id,
         "source": attributes.source,
@@ -118,8 +123,8 @@ def write(attributes: Attributes, data: BaseModel) -> bytes:
         "causationid": attributes.causation_id,
         "traceparent": attributes.traceparent,
     }
-    head = {"specversion": "1.0"} | {name: value for name, value in known.items() if value}
-    return _object(head)[:-1] + b',"data":' + data.model_dump_json().encode() + b"}"
+    members = {"specversion": "1.0"} | {name: value for name, value in known.items() if value}
+    return _object(members)[:-1] + b',"data":'
 
 
 def _object(members: dict[str, str]) -> bytes:

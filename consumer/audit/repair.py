@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from consumer.answers import enveloped, order, settled_event
+from consumer.answers import settled_event
 from consumer.audit.bucket import Bucket
 from consumer.audit.fold import REPAIRED
 from consumer.audit.lines import encode
 from consumer.audit.manifest import NDJSON, unpack
 from consumer.operation import Target, message_id
+from consumer.orders import Orders
 from consumer.record import Record
 from consumer.store.operations import standing
 from consumer.store.pool import Connection, Database
@@ -65,8 +66,9 @@ class Repairer:
         if asked.outcome != "carried":
             return records
         after: UUID | None = None
+        orders = _orders(asked)
         while targets := await ordered_targets(connection, asked.operation_id, after, _CHUNK):
-            records += [_order(asked, target) for target in targets]
+            records += [_order(orders, asked, target) for target in targets]
             after = targets[-1].workspace_id
         if asked.settled_at is not None:
             stands = await standing(connection, asked.operation_id)
@@ -129,20 +131,24 @@ def _event(asked: Asking, kind: str, body: bytes, time: datetime | None = None) 
     return _ours(asked, kind, body, str(message_id(asked.operation_id, kind)), time)
 
 
-def _order(asked: Asking, target: Target) -> Record:
-    kind = "workspace.stop" if asked.action == "pause" else "workspace.start"
-    body = enveloped(
-        kind,
-        target.operation_id,
-        order(kind, target),
-        subject=target.workspace_id,
+def _order(orders: Orders, asked: Asking, target: Target) -> Record:
+    identity, body = orders.write(target)
+    return _ours(asked, _order_kind(asked), body, identity, None)
+
+
+def _orders(asked: Asking) -> Orders:
+    return Orders(
+        _order_kind(asked),
+        asked.operation_id,
         time=asked.recorded_at,
         correlation_id=asked.correlation_id or asked.message_id,
         causation_id=asked.message_id,
         traceparent=asked.traceparent,
     )
-    identity = message_id(target.operation_id, str(target.workspace_id))
-    return _ours(asked, kind, body, str(identity), None)
+
+
+def _order_kind(asked: Asking) -> str:
+    return "workspace.stop" if asked.action == "pause" else "workspace.start"
 
 
 def _ours(asked: Asking, kind: str, body: bytes, identity: str, time: datetime | None) -> Record:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -30,13 +30,12 @@ class Outgoing:
     derived_from: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(NamedTuple):
     """One message taken from the outbox.
 
     Attributes:
-        target: of a fan-out, one that is not confirmed yet; None where none is left.
         origin_id: the command's correlation id, or its id.
+        target: of a fan-out, one that is not confirmed yet; None where none is left.
 
     """
 
@@ -55,6 +54,9 @@ class Taken:
     causation_id: str | None
     origin_id: str | None
     target: Target | None
+
+
+_OWN = len(Taken._fields) - 1
 
 
 async def put_outbox(
@@ -101,33 +103,8 @@ async def confirm_outbox(
 
 
 def _taken(row: asyncpg.Record) -> Taken:
-    return Taken(
-        seq=row["seq"],
-        kind=row["kind"],
-        type=row["type"],
-        operation_id=row["operation_id"],
-        reply_to=row["reply_to"],
-        correlation_id=row["correlation_id"],
-        attempts=row["attempts"],
-        body=row["body"],
-        derived_from=row["derived_from"],
-        deprecated=row["deprecated"],
-        recorded_at=row["recorded_at"],
-        traceparent=row["traceparent"],
-        causation_id=row["causation_id"],
-        origin_id=row["origin_id"],
-        target=_target(row) if row["workspace_id"] is not None else None,
-    )
-
-
-def _target(row: asyncpg.Record) -> Target:
-    return Target(
-        operation_id=row["operation_id"],
-        workspace_id=row["workspace_id"],
-        name=row["name"],
-        instance_id=row["instance_id"],
-        runtime=row["runtime"],
-        previous_status=row["previous_status"],
-        generation=row["generation"],
-        deadline=row["deadline"],
-    )
+    """Read a row, whose columns are those of `Taken` and behind them those of `Target`."""
+    values = tuple(row)
+    of_target = values[_OWN:]
+    target = None if of_target[0] is None else Target(row["operation_id"], *of_target)
+    return Taken._make((*values[:_OWN], target))

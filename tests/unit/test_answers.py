@@ -14,8 +14,6 @@ from consumer.answers import (
     NO_PLAN,
     Decided,
     corrected_event,
-    enveloped,
-    order,
     progress_event,
     recording,
     settled_at_once,
@@ -37,6 +35,7 @@ from consumer.operation import (
     Target,
     message_id,
 )
+from consumer.orders import Orders
 from schemas.catalog import BY_NAME, CATALOG
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.document import documents
@@ -472,16 +471,10 @@ def ordered(verb: str, workspace_id: UUID) -> bytes:
         generation=7,
         deadline=NOW + HOUR,
     )
-    return enveloped(
-        kind,
-        OPERATION,
-        order(kind, target),
-        subject=workspace_id,
-        time=NOW,
-        correlation_id="c-1",
-        causation_id="m-1",
-        traceparent=None,
+    orders = Orders(
+        kind, OPERATION, time=NOW, correlation_id="c-1", causation_id="m-1", traceparent=None
     )
+    return orders.write(target)[1]
 
 
 def operation_settled(**fields: Any) -> Standing:

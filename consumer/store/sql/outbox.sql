@@ -19,12 +19,12 @@ select pg_advisory_unlock(4909, 1);
 -- The next messages in the order in which they were decided: at most $1, and about $2 bytes of
 -- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
 -- id; where none is left it gives one row without a target. Locks nothing: one relay at a time.
-select o.seq, o.kind, o.type, o.derived_from, o.operation_id, o.reply_to, o.correlation_id,
-       o.attempts,
+select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
        case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
-       p.deprecated, p.recorded_at, p.deadline, p.traceparent,
+       o.derived_from, p.deprecated, p.recorded_at, p.traceparent,
        p.message_id as causation_id, coalesce(p.correlation_id, p.message_id) as origin_id,
-       t.workspace_id, t.name, t.instance_id, t.runtime, t.previous_status, t.generation
+       t.workspace_id, t.name, t.instance_id, t.runtime, t.previous_status, t.generation,
+       p.deadline
 from (
     select m.*, sum(case when m.kind <> 'fanout' then octet_length(coalesce(m.body, q.answer))
                     end) over (order by m.seq) as bytes, min(m.seq) over () as first
