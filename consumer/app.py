@@ -28,7 +28,7 @@ from consumer.lifecycle import Lifecycle
 from consumer.message import UnavailableError
 from consumer.observe import listening, say
 from consumer.policy import Policy
-from consumer.relay import Relay
+from consumer.relay.relay import Relay
 from consumer.service import Service, supervise
 from consumer.settings import Settings
 from consumer.settlement import Deadlines, Settlement

@@ -1,6 +1,6 @@
 """The outbox: what leaves, in the order in which it was decided."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -86,9 +86,32 @@ async def leave_relay(connection: Connection) -> None:
     await connection.execute(_SQL["leave_relay"])
 
 
-async def take_outbox(connection: Connection, most: int, most_bytes: int) -> list[Taken]:
+@dataclass(frozen=True, slots=True)
+class Flying:
+    """What was taken and is not confirmed yet.
+
+    Attributes:
+        seqs: rows of which all is under way.
+        seq, progress: a fan-out that is under way up to this workspace.
+
+    """
+
+    seqs: Collection[int] = ()
+    seq: int | None = None
+    progress: UUID | None = None
+
+
+_NONE = Flying()
+
+
+async def take_outbox(
+    connection: Connection, most: int, most_bytes: int, flying: Flying = _NONE
+) -> list[Taken]:
     """Take the next messages: at most `most`, with about `most_bytes` of bodies."""
-    return [_taken(row) for row in await connection.fetch(_SQL["take_outbox"], most, most_bytes)]
+    rows = await connection.fetch(
+        _SQL["take_outbox"], most, most_bytes, flying.seqs, flying.seq, flying.progress
+    )
+    return [_taken(row) for row in rows]
 
 
 async def confirm_outbox(

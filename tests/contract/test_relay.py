@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from consumer.message import Outbound, UnavailableError
-from consumer.relay import Relay
+from consumer.relay.relay import Relay
 from consumer.settings import Settings
 from consumer.store.pool import Database
 from tests.support.caller import WireCaller
@@ -30,8 +30,11 @@ class Broker:
     async def publish(self, batch: Sequence[Outbound]) -> Sequence[Receipt]:
         """Give one receipt a message."""
         self.calls += 1
-        receipts = [self.judge(message, self.calls) for message in batch]
-        self.seen += batch
+        receipts = []
+        for message in batch:
+            receipts.append(self.judge(message, self.calls))
+            self.seen.append(message)
+        await asyncio.sleep(0)
         self.confirmed += [m for m, r in zip(batch, receipts, strict=True) if r == "confirmed"]
         return receipts
 
@@ -91,6 +94,36 @@ async def test_what_was_not_confirmed_is_sent_again_and_what_was_need_not_be(
     assert len(again) == 12 - at
     first = {message.message_id: message.body for message in broker.seen[:12]}
     assert all(first[message.message_id] == message.body for message in again)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 12])
+@pytest.mark.parametrize("at", [0, 4, 11, 99])
+async def test_chunks_that_are_under_way_at_once_leave_in_order_and_whole(
+    caller: WireCaller,
+    forest: Forest,
+    pool: Database,
+    settings_of: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    at: int,
+    chunk: int,
+) -> None:
+    """Wherever a fan-out is cut, and whichever message fails while others are behind it."""
+    monkeypatch.setattr("consumer.relay.relay._CHUNK", chunk)
+    expected = await pause_eleven(caller, forest, settings_of())
+    failed = iter([at])
+
+    def judge(_: Outbound, __: int) -> Receipt:
+        if len(broker.seen) == at and next(failed, None) is not None:
+            return "failed"
+        return "confirmed"
+
+    broker = Broker(judge)
+    await drain(pool, forest, broker)
+    first = list(dict.fromkeys(what(message) for message in broker.seen))
+    assert first == ["workspace.pause.summary", *sorted(expected - {"workspace.pause.summary"})]
+    assert {what(message) for message in broker.confirmed} == expected
+    if at == 99:
+        assert len(broker.seen) == 12
 
 
 async def test_a_broker_that_is_away_loses_nothing(

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from consumer.store.outbox import (
+    Flying,
     Outgoing,
     confirm_outbox,
     leave_relay,
@@ -96,6 +98,35 @@ async def test_a_fan_out_goes_on_where_it_was_confirmed(forest: Forest) -> None:
     assert (empty.kind, empty.target, after.type) == ("fanout", None, "after")
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 9])
+async def test_what_is_under_way_is_not_taken_again(forest: Forest, most: int) -> None:
+    """Chunk after chunk while nothing is confirmed: all of it, once, in its order."""
+    operation_id, workspaces = await paused(forest, 7)
+    await put_outbox(forest.connection, operation_id, [event("s"), fanout(), event("after")])
+    seen: list[UUID | str] = []
+    seqs: set[int] = set()
+    flying = Flying()
+    while chunk := await take_outbox(forest.connection, most, PLENTY, flying):
+        seen += [one.target.workspace_id if one.target else one.type for one in chunk]
+        last, seqs = chunk[-1], seqs | {one.seq for one in chunk}
+        flying = Flying(seqs)
+        if last.target is not None and len(chunk) == most:
+            flying = Flying(seqs - {last.seq}, last.seq, last.target.workspace_id)
+    told = [one for one in seen if one != "workspace.stop"]
+    assert told == ["s", *workspaces, "after"]
+
+
+async def test_what_becomes_visible_late_is_taken_before_what_is_not_under_way(
+    forest: Forest,
+) -> None:
+    """A row is numbered before its transaction commits: a later number may be seen before it."""
+    one = await operation(forest.connection)
+    await put_outbox(forest.connection, one, [event("late"), event("early"), event("next")])
+    late, early, following = await take_outbox(forest.connection, 10, PLENTY)
+    taken = await take_outbox(forest.connection, 10, PLENTY, Flying({early.seq}))
+    assert [other.seq for other in taken] == [late.seq, following.seq]
+
+
 async def test_a_fan_out_without_targets_is_one_row_to_be_forgotten(forest: Forest) -> None:
     """An empty fan-out neither blocks what comes behind it nor stays for ever."""
     nobody = await operation(forest.connection)
@@ -181,8 +212,10 @@ async def test_taking_reads_the_primary_keys_of_big_tables(
         other,
     )
     await connection.execute("analyze lifecycle.outbox, lifecycle.target, lifecycle.operation")
-    await connection.execute("prepare take (integer, bigint) as " + load("outbox")["take_outbox"])
-    rows = await connection.fetch("explain analyze execute take (100, 8000000)")
+    await connection.execute(
+        "prepare take (integer, bigint, bigint[], bigint, uuid) as " + load("outbox")["take_outbox"]
+    )
+    rows = await connection.fetch("explain analyze execute take (100, 8000000, '{}', null, null)")
     plan = "\n".join(row[0] for row in rows)
     assert "outbox_pkey" in plan
     assert "target_pkey" in plan
@@ -208,10 +241,12 @@ async def test_a_late_chunk_of_a_fan_out_reads_no_earlier_target(
         fan,
     )
     await connection.execute("analyze lifecycle.outbox, lifecycle.target, lifecycle.operation")
-    await connection.execute("prepare take (integer, bigint) as " + load("outbox")["take_outbox"])
+    await connection.execute(
+        "prepare take (integer, bigint, bigint[], bigint, uuid) as " + load("outbox")["take_outbox"]
+    )
     for mode in ("force_custom_plan", "force_generic_plan"):
         await connection.execute(f"set plan_cache_mode = {mode}")
-        explain = "explain (analyze, format json) execute take (1000, 8000000)"
+        explain = "explain (analyze, format json) execute take (1000, 8000000, '{}', null, null)"
         (plan,) = json.loads(await connection.fetchval(explain))
         read = [_rows_read(node) for node in _nodes(plan["Plan"]) if node.get("Alias") == "t"]
         assert max(read) <= 101, mode

@@ -18,7 +18,8 @@ select pg_advisory_unlock(4909, 1);
 -- name: take_outbox :many
 -- The next messages in the order in which they were decided: at most $1, and about $2 bytes of
 -- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
--- id; where none is left it gives one row without a target. Locks nothing: one relay at a time.
+-- id; where none is left it gives one row without a target. Leaves out what is under way: the rows
+-- $3, and of the fan-out $4 all up to the workspace $5. Locks nothing: one relay at a time.
 select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
        case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
        o.derived_from, p.deprecated, p.recorded_at, p.traceparent,
@@ -28,7 +29,10 @@ select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.at
 from (
     select m.*, sum(case when m.kind <> 'fanout' then octet_length(coalesce(m.body, q.answer))
                     end) over (order by m.seq) as bytes, min(m.seq) over () as first
-    from (select * from lifecycle.outbox order by seq limit $1) m
+    from (select seq, operation_id, kind, type, reply_to, correlation_id, body, attempts,
+                 derived_from, case when seq = $4 then $5 else progress end as progress
+          from lifecycle.outbox where seq <> all($3::bigint[])
+          order by seq limit $1) m
     join lifecycle.operation q using (operation_id)
 ) o
 join lifecycle.operation p using (operation_id)
