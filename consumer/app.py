@@ -15,6 +15,7 @@ from consumer.audit.lag import Limit
 from consumer.audit.pruner import Pruner
 from consumer.broker.connection import RefusedError
 from consumer.broker.consume import Consumer
+from consumer.broker.identity import user_of
 from consumer.broker.publish import Publisher
 from consumer.broker.stream import Stream
 from consumer.broker.topology import declare
@@ -60,6 +61,7 @@ def policy_of(settings: Settings) -> Policy:
         reply_to_allow=settings.reply_to_allow,
         allow_apps=settings.allow_apps,
         rules=settings.policy_file,
+        own_user=user_of(settings.amqp_url.get_secret_value()),
     )
 
 
@@ -110,6 +112,11 @@ async def run(settings: Settings, roles: Sequence[Role] = ROLES) -> None:
 
 async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) -> None:
     """Run roles until `stop` is set; what is in hand then is finished first."""
+    if settings.policy_file is not None and policy_of(settings).own_user is None:
+        raise RefusedError(
+            "LIFECYCLE_POLICY_FILE goes by user_id: say user_id=NAME in the query of "
+            "LIFECYCLE_AMQP_URL, with the name that RabbitMQ gives our certificate or token"
+        )
     url = settings.database_url.get_secret_value()
     declaring = partial(declare, settings.amqp_url.get_secret_value(), queues_of(settings))
     await _patiently(declaring, stop)
@@ -158,7 +165,8 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     if "executor" in roles and settings.executor != "none":
         fence = Fence(database)
         executor = _executor(settings, fence)
-        worker = Worker(executor, fence.is_newest, publisher.publish, settings.max_body)
+        policy = policy_of(settings)
+        worker = Worker(executor, fence.standing, publisher.publish, policy, settings.max_body)
         services.append(
             Consumer(
                 amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH, queues=queues
@@ -185,7 +193,7 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
 
 
 def _settlement(settings: Settings, database: Database, amqp: str) -> list[Service]:
-    settlement = Settlement(database, max_body=settings.max_body, max_listed=settings.max_listed)
+    settlement = Settlement(database, policy_of(settings), max_body=settings.max_body)
     deadlines = Deadlines(
         database, settle_timeout=settings.settle_timeout, max_listed=settings.max_listed
     )

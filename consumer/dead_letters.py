@@ -45,11 +45,14 @@ async def found(queue: DeadQueue, meant: Meant) -> AsyncIterator[Letter]:
             yield letter
 
 
-async def requeued(queue: DeadQueue, meant: Meant) -> AsyncIterator[tuple[Letter, str | None]]:
+async def requeued(
+    queue: DeadQueue, meant: Meant, *, vouch: bool = False
+) -> AsyncIterator[tuple[Letter, str | None]]:
     """Send the letters that are meant to where they came from, by their first exchange and key.
 
-    Gives each with None, or with why it stays. One that arrived and whose removal was lost with
-    the connection is there twice under one id: the inbox knows it.
+    With `vouch` under our own user, whoever sent them. Gives each with None, or with why it stays.
+    One that arrived and whose removal was lost with the connection is there twice under one id:
+    the inbox knows it.
 
     Raises:
         UnavailableError: the broker is away; those given before are done.
@@ -57,7 +60,7 @@ async def requeued(queue: DeadQueue, meant: Meant) -> AsyncIterator[tuple[Letter
     """
     async for letter in found(queue, meant):
         try:
-            await queue.send_back(letter)
+            await queue.send_back(letter, vouch=vouch)
         except NoWayBackError as error:
             yield letter, str(error)
         else:

@@ -9,7 +9,7 @@ from typing import assert_never
 from uuid import UUID
 
 from consumer.operation import Carry, Command, Decision, Plan, Preview, Reject
-from consumer.policy import Policy
+from consumer.policy import Policy, refusal_text
 from schemas.problems import Code
 from schemas.strict import rfc3339
 
@@ -45,9 +45,7 @@ def _forbidden(command: Command, policy: Policy, path: frozenset[UUID]) -> Rejec
     )
     if found is None:
         return None
-    rule, what = found
-    who = "who gives no user_id" if origin.user_id is None else f"user {origin.user_id!r}"
-    return Reject(Code.FORBIDDEN, f"rule {rule!r} of the policy file does not let {who} {what}")
+    return Reject(Code.FORBIDDEN, refusal_text(*found, origin.user_id))
 
 
 def decide(command: Command, plan: Plan, policy: Policy) -> Decision:

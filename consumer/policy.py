@@ -22,6 +22,7 @@ class Policy:
         max_listed: where lists in events are cut.
         reply_to_allow, allow_apps: shell patterns, matched case-sensitively.
         rules: the policy file, by the verified user; None where there is none.
+        own_user: the user as whom this process is connected to the broker, if that is known.
 
     """
 
@@ -32,6 +33,7 @@ class Policy:
     reply_to_allow: tuple[str, ...] = ("amq.gen-*",)
     allow_apps: tuple[str, ...] = ("*",)
     rules: Rules | None = None
+    own_user: str | None = None
 
     def allows(self, app_id: str) -> bool:
         """Tell whether this sender may send commands at all."""
@@ -55,6 +57,22 @@ class Policy:
         what = refusal(grant, action, path, cascades=cascades)
         return None if what is None else (name, what)
 
+    def refuses_order(self, user_id: str | None) -> str | None:
+        """Give the rule by which a user may not send stops and starts; None: it may."""
+        return None if self.rules is None or self._is_ours(user_id, self.rules) else "program"
+
+    def refuses_result(self, user_id: str | None) -> str | None:
+        """Give the rule by which a user may not send results; None: it may."""
+        if self.rules is None or self._is_ours(user_id, self.rules):
+            return None
+        named = user_id is not None and _matches(user_id, self.rules.executors)
+        return None if named else "executors"
+
+    def _is_ours(self, user_id: str | None, rules: Rules) -> bool:
+        if user_id is None:
+            return False
+        return user_id == self.own_user or _matches(user_id, rules.program)
+
     def may_cascade(self, user_id: str | None) -> bool:
         """Tell whether the policy file lets a user include descendants."""
         if self.rules is None:
@@ -67,6 +85,12 @@ class Policy:
         _, grant = self.rules.grant_of(user_id) if self.rules else ("", None)
         caps = (self.max_cascade, asked, grant.max_affected if grant else None)
         return min((cap for cap in caps if cap is not None), default=None)
+
+
+def refusal_text(rule: str, what: str, user_id: str | None) -> str:
+    """Say which rule of the policy file does not let whom do what."""
+    who = "who gives no user_id" if user_id is None else f"user {user_id!r}"
+    return f"rule {rule!r} of the policy file does not let {who} {what}"
 
 
 def is_direct(reply_to: str | None) -> bool:

@@ -46,6 +46,9 @@ class Rules(BaseModel):
     Attributes:
         require_user_id: whether commands need the `user_id` that RabbitMQ verifies.
         default: for whom no rule names; without it they may do nothing.
+        program: users as whom this program's own processes connect (shell patterns): they alone
+            send stops and starts. The user of the process itself is always one.
+        executors: who may send results, beside the program itself (shell patterns).
 
     """
 
@@ -53,6 +56,8 @@ class Rules(BaseModel):
 
     require_user_id: bool = True
     default: Grant | None = None
+    program: tuple[Word, ...] = ()
+    executors: tuple[Word, ...] = ()
     rule: tuple[Rule, ...] = ()
 
     def grant_of(self, user_id: str | None) -> tuple[str, Grant | None]:

@@ -7,9 +7,10 @@ from functools import partial
 from consumer.answers import Followed, corrected_event, progress_event, settled_event
 from consumer.gather import Gather
 from consumer.intake import read_result
-from consumer.message import Inbound, UnavailableError
+from consumer.message import Inbound, UnavailableError, UnreadableError
 from consumer.observe import bound, say
 from consumer.operation import Result
+from consumer.policy import Policy, refusal_text
 from consumer.store.operations import next_deadline, standing
 from consumer.store.outbox import Outgoing, put_outbox
 from consumer.store.pool import Connection, Database
@@ -22,20 +23,23 @@ _LONGEST_PAUSE = 15.0
 class Settlement:
     """The stage that takes results in, many in one transaction."""
 
-    def __init__(self, database: Database, *, max_body: int, max_listed: int) -> None:
+    def __init__(self, database: Database, policy: Policy, *, max_body: int) -> None:
         self._database = database
+        self._policy = policy
         self._max_body = max_body
-        self._max_listed = max_listed
         self._settle = Gather(self._settle_together, _RESULTS_AT_ONCE)
 
     async def handle(self, inbound: Inbound) -> None:
         """Take one result in. Twice, late, or of an unknown operation, it changes nothing.
 
         Raises:
-            UnreadableError: it is no result.
+            UnreadableError: it is no result, or from somebody who may send none.
             UnavailableError: the database cannot serve now; nothing happened.
 
         """
+        if rule := self._policy.refuses_result(inbound.user_id):
+            say("result.refused", rule=rule, user_id=inbound.user_id, app_id=inbound.app_id)
+            raise UnreadableError(refusal_text(rule, "send results", inbound.user_id))
         result = read_result(inbound, self._max_body)
         with bound(operation_id=str(result.operation_id), workspace_id=str(result.workspace_id)):
             await self._settle(result)
@@ -48,7 +52,7 @@ class Settlement:
 
     async def _once(self, results: Sequence[Result], connection: Connection) -> list[News]:
         news = await settle_targets(connection, results)
-        await put_news(connection, news, self._max_listed)
+        await put_news(connection, news, self._policy.max_listed)
         say("results.written", count=len(results))
         return news
 

@@ -156,7 +156,7 @@ async def _open_line(url: str, name: str) -> _Line:
     link = await open_link(url, name)
     try:
         channel = await link.confirming("asking")
-        line = _Line(link, Outlet(channel, link.fail))
+        line = _Line(link, Outlet(channel, link.fail, link.user_id))
         with translating("consume the answers"):
             await channel.basic_consume(REPLY_TO, line.answer, no_ack=True, timeout=TIMEOUT)
     except BaseException:

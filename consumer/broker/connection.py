@@ -25,6 +25,7 @@ from yarl import URL
 
 from consumer import observe
 from consumer.broker.confirming import ConfirmingChannel, open_confirming
+from consumer.broker.identity import user_of
 from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError
 
@@ -108,9 +109,17 @@ class Backoff:
 
 
 class Link:
-    """An open connection and the news of its loss; `lost` resolves to the reason, once."""
+    """An open connection and the news of its loss; `lost` resolves to the reason, once.
 
-    def __init__(self, connection: AbstractConnection, name: str = "") -> None:
+    Attributes:
+        user_id: as whom the broker takes messages here; None where that is not known.
+
+    """
+
+    def __init__(
+        self, connection: AbstractConnection, name: str = "", user_id: str | None = None
+    ) -> None:
+        self.user_id = user_id
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._connection, self._name = connection, name
         self._blocked = False
@@ -210,7 +219,7 @@ async def open_link(url: str, name: str) -> Link:
                 transport_factory=transport,
             )
             await connection.connect()
-    link = Link(connection, name)
+    link = Link(connection, name, user_of(url))
     transport.on_blocked = link.block
     return link
 

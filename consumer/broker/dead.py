@@ -12,14 +12,16 @@ from pamqp.commands import Basic
 
 from consumer.broker.connection import TIMEOUT, connected, translating
 from consumer.broker.outlet import CONFIRM
+from consumer.broker.parking import SENDER
 from consumer.broker.translate import DELIVERY_COUNT, inbound
 from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError
+from schemas.catalog import COMMANDS, EVENTS
 
 _OURS = frozenset(
     {
         *("x-death-reason", "x-original-exchange", "x-original-routing-key", "x-original-queue"),
-        *("x-parked-at", "x-original-user-id"),
+        *("x-parked-at", SENDER),
         *("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"),
         *("x-last-death-exchange", "x-last-death-queue", "x-last-death-reason"),
         *(DELIVERY_COUNT, "x-acquired-count"),
@@ -41,20 +43,26 @@ class Letter:
             empty where its headers do not tell.
         why: the reason, of ours or of the broker.
         parked_at: when, RFC 3339; None where the broker dead-lettered it.
+        sender: who sent it, as the broker verified; None where that is not known.
 
     """
 
     message: Inbound
     why: str
     parked_at: str | None
+    sender: str | None
     delivered: DeliveredMessage
 
 
 class DeadQueue:
-    """One dead-letter queue over a channel of its own. What is neither sent nor dropped stays."""
+    """One dead-letter queue over a channel of its own. What is neither sent nor dropped stays.
 
-    def __init__(self, channel: Channel, name: str, count: int) -> None:
+    `user_id` is the one under which the broker takes messages from us, if that is known.
+    """
+
+    def __init__(self, channel: Channel, name: str, count: int, user_id: str | None) -> None:
         self._channel, self.name, self.count = channel, name, count
+        self._user_id = user_id
 
     async def letters(self) -> AsyncIterator[Letter]:
         """Give what lies there, the oldest first; what comes meanwhile is left for another time.
@@ -68,10 +76,13 @@ class DeadQueue:
                 got = await self._channel.basic_get(self.name, timeout=TIMEOUT)
             if got.delivery_tag is None:
                 return
-            yield _letter(got, self.name)
+            yield _letter(got, self.name, self._user_id)
 
-    async def send_back(self, letter: Letter) -> None:
+    async def send_back(self, letter: Letter, *, vouch: bool = False) -> None:
         """Publish a letter to where it was first sent, confirmed, and take it out of here.
+
+        It has our `user_id` where it was ours, or where we vouch for it, and else none: nobody may
+        publish as somebody else.
 
         Raises:
             NoWayBackError: nobody knows where that was, or nobody takes it there.
@@ -81,7 +92,12 @@ class DeadQueue:
         message = letter.message
         if not message.exchange:
             raise NoWayBackError("its headers do not tell where it was sent to")
+        if message.exchange not in {COMMANDS, EVENTS}:
+            # Headers can be forged: a letter is no way to write to somebody else's queue.
+            raise NoWayBackError(f"nothing of ours is sent to {message.exchange!r}")
         kept: dict[str, Any] = dict(letter.delivered.header.properties)
+        ours = vouch or letter.sender == self._user_id
+        kept["user_id"] = self._user_id if ours else None
         kept["headers"] = {k: v for k, v in message.headers.items() if k not in _OURS}
         with translating(f"send a letter of {self.name} back"):
             result = await self._channel.basic_publish(
@@ -124,14 +140,15 @@ async def dead_queue(url: str, name: str) -> AsyncIterator[DeadQueue]:
                 raise UnavailableError(
                     f"there is no queue {name!r} yet: `workspace-lifecycle run` declares it"
                 ) from None
-        yield DeadQueue(channel, name, found.message_count or 0)
+        yield DeadQueue(channel, name, found.message_count or 0, link.user_id)
 
 
-def _letter(delivered: DeliveredMessage, queue: str) -> Letter:
+def _letter(delivered: DeliveredMessage, queue: str, user_id: str | None) -> Letter:
     message = inbound(delivered, queue)
+    sender = _sender(message, user_id)
     if not has_readable_properties(delivered):
         why = "its AMQP properties cannot be read"
-        return Letter(replace(message, exchange="", routing_key=""), why, None, delivered)
+        return Letter(replace(message, exchange="", routing_key=""), why, None, sender, delivered)
     said, death = message.headers, _death(message.headers)
     exchange = said.get("x-original-exchange", death.get("exchange", ""))
     key = said.get("x-original-routing-key", next(iter(death.get("routing-keys", ())), ""))
@@ -141,8 +158,17 @@ def _letter(delivered: DeliveredMessage, queue: str) -> Letter:
         replace(message, exchange=str(exchange), routing_key=str(key)),
         str(why),
         None if parked_at is None else str(parked_at),
+        sender,
         delivered,
     )
+
+
+def _sender(message: Inbound, user_id: str | None) -> str | None:
+    """Tell who sent a letter: headers are believed where the broker says that we wrote them."""
+    if user_id is not None and message.user_id == user_id and "x-parked-at" in message.headers:
+        said = message.headers.get(SENDER)
+        return said if isinstance(said, str) else None
+    return message.user_id
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:

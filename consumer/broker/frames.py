@@ -35,10 +35,13 @@ class _Form:
 
 
 class Frames:
-    """Writes messages for one channel. What is alike one after the other is written from a form."""
+    """Writes messages for one channel. What is alike one after the other is written from a form.
 
-    def __init__(self, channel: int, frame_max: int) -> None:
-        self._channel = channel
+    `user_id` is the connection's own user: the broker refuses any other.
+    """
+
+    def __init__(self, channel: int, frame_max: int, user_id: str | None = None) -> None:
+        self._channel, self._user_id = channel, user_id
         self._most = frame_max - _AROUND
         self._head = _BODY + struct.pack(">H", channel)
         self._alike: tuple[object, ...] = ()
@@ -53,7 +56,7 @@ class Frames:
         """
         identity = message.message_id.encode()
         if len(identity) != len(_BLANK):
-            form = _form(message, message.message_id, self._channel)
+            form = self._written(message, message.message_id)
         else:
             form = self._form_of(message)
         size = _SIZE.pack(len(message.body))
@@ -63,8 +66,23 @@ class Frames:
     def _form_of(self, message: Outbound) -> _Form:
         alike = _alike(message)
         if self._form is None or alike != self._alike:
-            self._form, self._alike = _form(message, _BLANK, self._channel), alike
+            self._form, self._alike = self._written(message, _BLANK), alike
         return self._form
+
+    def _written(self, message: Outbound, identity: str) -> _Form:
+        method = Basic.Publish(
+            exchange=message.exchange, routing_key=message.routing_key, mandatory=message.mandatory
+        )
+        properties = outgoing(message, self._user_id)
+        properties.message_id = identity
+        header = frame.marshal(ContentHeader(body_size=0, properties=properties), self._channel)
+        # What stands before the id may be a caller's: anything. What stands behind is ours.
+        at = header.rindex(identity.encode())
+        return _Form(
+            frame.marshal(method, self._channel) + header[:_SIZE_AT],
+            header[_SIZE_AT + _SIZE.size : at],
+            header[at + len(identity.encode()) :],
+        )
 
     def _framed(self, body: bytes) -> bytes:
         if len(body) <= self._most:
@@ -80,18 +98,3 @@ def _alike(message: Outbound) -> tuple[object, ...]:
         message.correlation_id, message.timestamp, message.app_id, message.reply_to,
         message.content_type, message.content_encoding, message.priority,
     )  # fmt: skip
-
-
-def _form(message: Outbound, identity: str, channel: int) -> _Form:
-    method = Basic.Publish(
-        exchange=message.exchange, routing_key=message.routing_key, mandatory=message.mandatory
-    )
-    properties = outgoing(message)
-    properties.message_id = identity
-    header = frame.marshal(ContentHeader(body_size=0, properties=properties), channel)
-    at = header.rindex(identity.encode())  # what stands before it may be a caller's: anything
-    return _Form(
-        frame.marshal(method, channel) + header[:_SIZE_AT],
-        header[_SIZE_AT + _SIZE.size : at],
-        header[at + len(identity.encode()) :],
-    )

@@ -17,7 +17,7 @@ _NACKED = "the broker does not take it now (basic.nack): is a queue full?"
 
 
 class Outlet:
-    """Publishes on one channel and tells what became of each message.
+    """Publishes on one channel, as its own user, and tells what became of each message.
 
     No two messages in flight have one id: what the broker returns is known by its id alone.
 
@@ -26,11 +26,17 @@ class Outlet:
 
     """
 
-    def __init__(self, channel: ConfirmingChannel, give_up: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        channel: ConfirmingChannel,
+        give_up: Callable[[str], None],
+        user_id: str | None = None,
+    ) -> None:
         self.trouble = ""
         self._channel = channel
         self._give_up = give_up
-        self._frames = Frames(channel.number, channel.connection.connection_tune.frame_max)
+        frame_max = channel.connection.connection_tune.frame_max
+        self._frames = Frames(channel.number, frame_max, user_id)
         self._flying: dict[str, asyncio.Future[None]] = {}
         self._sound = True
 
@@ -107,12 +113,13 @@ class Outlet:
 
 async def open_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss is the loss of the link."""
-    return Outlet(await link.confirming(purpose), link.fail)
+    return Outlet(await link.confirming(purpose), link.fail, link.user_id)
 
 
 async def open_side_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss leaves the rest of the link as it is."""
-    return Outlet(await link.confirming(purpose, vital=False), lambda _: None)
+    channel = await link.confirming(purpose, vital=False)
+    return Outlet(channel, lambda _: None, link.user_id)
 
 
 def waves(messages: Sequence[Outbound]) -> Iterator[list[Outbound]]:

@@ -20,8 +20,9 @@ from schemas.strict import rfc3339
 from schemas.topology import QUEUES, Queue
 
 LONGEST_REASON = 2000
-_LEFT_OUT = frozenset({DELIVERY_COUNT, "x-acquired-count", "CC", "BCC"})
-"""The broker's own counts, of which 4.3 has two, and what would make copies."""
+SENDER = "x-original-user-id"
+_LEFT_OUT = frozenset({DELIVERY_COUNT, "x-acquired-count", "CC", "BCC", SENDER})
+"""The broker's own counts, of which 4.3 has two; what would make copies; what only we may say."""
 
 
 class UnparkableError(Exception):
@@ -52,7 +53,7 @@ class Parking:
         why = reason(failure)
         async with self._turn:
             try:
-                await self._publish(delivered, _parked(delivered, self._queue, why))
+                await self._publish(delivered, why)
             except UnavailableError:
                 await self.close()
                 raise
@@ -73,9 +74,11 @@ class Parking:
             raise UnavailableError(str(error)) from error
         return await self._link.channel("parking")
 
-    async def _publish(self, delivered: DeliveredMessage, properties: Basic.Properties) -> None:
+    async def _publish(self, delivered: DeliveredMessage, why: str) -> None:
         if self._channel is None or self._channel.is_closed:
             self._channel = await self._opened()
+        user_id = self._link.user_id if self._link else None
+        properties = _parked(delivered, self._queue, why, user_id)
         channel = await self._channel.get_underlay_channel()
         with translating(f"park a message from {self._queue}"):
             try:
@@ -101,8 +104,13 @@ def reason(failure: Exception) -> str:
     return last.encode("utf-8", "backslashreplace").decode()[:LONGEST_REASON]
 
 
-def _parked(delivered: DeliveredMessage, queue: str, why: str) -> Basic.Properties:
-    """Keep the properties save those that would hinder: an expiry, another user's id, copies."""
+def _parked(
+    delivered: DeliveredMessage, queue: str, why: str, user_id: str | None
+) -> Basic.Properties:
+    """Keep the properties save those that would hinder: an expiry, another user's id, copies.
+
+    Our own `user_id` on it tells that its story in the headers is ours.
+    """
     kept: dict[str, Any] = dict(delivered.header.properties)
     headers = {name: value for name, value in _headers(kept) if name not in _LEFT_OUT}
     headers |= {
@@ -113,8 +121,13 @@ def _parked(delivered: DeliveredMessage, queue: str, why: str) -> Basic.Properti
         "x-parked-at": rfc3339(datetime.now(UTC)),
     }
     if kept["user_id"]:
-        headers["x-original-user-id"] = kept["user_id"]
-    changed = {"headers": headers, "expiration": None, "user_id": None, "delivery_mode": PERSISTENT}
+        headers[SENDER] = kept["user_id"]
+    changed: dict[str, Any] = {
+        "headers": headers,
+        "expiration": None,
+        "user_id": user_id,
+        "delivery_mode": PERSISTENT,
+    }
     return Basic.Properties(**(kept | changed))
 
 

@@ -13,6 +13,7 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
+from consumer.broker.admission import verify_user
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
 from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
@@ -31,15 +32,19 @@ class TopologyError(ForeseenError):
 
 
 async def declare(url: str, queues: Sequence[Queue] = QUEUES) -> None:
-    """Declare the topology over a connection of its own. Declaring what is there changes nothing.
+    """Declare the topology over a connection of its own, and see that we are whom we say.
+
+    Declaring what is there changes nothing.
 
     Raises:
         UnavailableError: the broker is away.
+        RefusedError: the broker does not let us in, or knows us as somebody else.
         TopologyError: the broker holds one of the names with other arguments.
 
     """
     async with connected(url, "workspace-lifecycle topology") as link:
         await declare_on(link, queues)
+        await verify_user(link)
 
 
 async def declare_on(link: Link, queues: Sequence[Queue] = QUEUES) -> None:

@@ -40,8 +40,11 @@ def _deliveries(headers: dict[str, Any]) -> int:
     return count if isinstance(count, int) else 0
 
 
-def outgoing(message: Outbound) -> Basic.Properties:
-    """Write the properties of a message; whatever it is, it is persistent."""
+def outgoing(message: Outbound, user_id: str | None = None) -> Basic.Properties:
+    """Write the properties of a message; whatever it is, it is persistent.
+
+    `user_id` is the connection's own user: the broker refuses any other.
+    """
     return Basic.Properties(
         content_type=message.content_type,
         content_encoding=message.content_encoding,
@@ -54,4 +57,5 @@ def outgoing(message: Outbound) -> Basic.Properties:
         timestamp=message.timestamp,
         message_type=message.type,
         app_id=message.app_id,
+        user_id=user_id,
     )

@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -77,14 +78,16 @@ def show(message_id: str, *, as_json: bool) -> None:
 @dead_letters.command()
 @_which
 @click.option("--all", "every", is_flag=True, help="All of them, where nothing else says which.")
+@click.option("--vouch", is_flag=True, help="Send what others sent under your own user_id.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
-def requeue(*, every: bool, dry_run: bool, **which: Any) -> None:
+def requeue(*, every: bool, vouch: bool, dry_run: bool, **which: Any) -> None:
     """Send dead letters to the exchange they came from, with the key they had.
 
     Exit code 1 where one stays because nobody takes it there.
     """
     _sure(which, every=every)
-    sys.exit(environment.run(_moved("requeued", requeued, dry_run=dry_run, **which)))
+    move = partial(requeued, vouch=vouch)
+    sys.exit(environment.run(_moved("requeued", move, dry_run=dry_run, **which)))
 
 
 @dead_letters.command()
@@ -164,6 +167,7 @@ def _shown(letter: Letter) -> dict[str, Any]:
         "message_id": message.message_id,
         "type": message.type,
         "app_id": message.app_id,
+        "user_id": letter.sender,
         "why": letter.why,
         "parked_at": letter.parked_at,
         "exchange": message.exchange,

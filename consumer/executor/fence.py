@@ -1,26 +1,26 @@
-"""The fence: nobody carries out an order that a later command has overtaken."""
+"""The fence: nobody carries out what was not decided, or what a later command has overtaken."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from consumer.executor.port import Order
+from consumer.executor.port import Order, Standing
 from consumer.gather import Gather
 from consumer.store.pool import Database
-from consumer.store.targets import holding, newest
+from consumer.store.targets import Claim, holding, newest, standings
 
 _AT_ONCE = 1000
 
 
 class Fence:
-    """Asks the database, many orders at a time, whether each is still its workspace's newest."""
+    """Asks the database, many orders at a time, how each stands."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asking = Gather(self.newest, _AT_ONCE)
+        self._asking = Gather(self._standings, _AT_ONCE)
 
-    async def is_newest(self, order: Order) -> bool:
-        """Tell whether no later command has touched the order's workspace.
+    async def standing(self, order: Order) -> Standing:
+        """Tell whether an order was decided as it stands, and is still its workspace's newest.
 
         Raises:
             UnavailableError: the database cannot serve now.
@@ -29,7 +29,7 @@ class Fence:
         return await self._asking(order)
 
     async def newest(self, orders: Sequence[Order]) -> Sequence[bool]:
-        """Tell the same of each.
+        """Tell of each order that was admitted whether no later command has touched its workspace.
 
         Raises:
             UnavailableError: the database cannot serve now.
@@ -54,6 +54,22 @@ class Fence:
             holding(connection, *_touched(orders)) as still,
         ):
             yield still
+
+    async def _standings(self, orders: Sequence[Order]) -> Sequence[Standing]:
+        async with self._database.connection() as connection:
+            return await standings(connection, [_claim(order) for order in orders])
+
+
+def _claim(order: Order) -> Claim:
+    return Claim(
+        operation_id=order.operation_id,
+        workspace_id=order.workspace_id,
+        generation=order.generation,
+        action="pause" if order.action == "stop" else "resume",
+        instance_id=order.instance_id,
+        runtime=order.runtime,
+        deadline=order.deadline,
+    )
 
 
 def _touched(orders: Sequence[Order]) -> tuple[list[UUID], list[int]]:

@@ -25,6 +25,11 @@ class Order:
         return datetime.now(UTC) >= self.deadline
 
 
+Standing = Literal["newest", "overtaken", "unknown"]
+"""How an order stands in the database: the workspace's newest, overtaken by a later command, or
+not there as it is: nobody decided it so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The machine is stopped, or runs, or there is none. `detail` is for people."""

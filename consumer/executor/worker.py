@@ -12,23 +12,28 @@ from consumer.executor.port import (
     Executor,
     Failed,
     Order,
+    Standing,
     Unasked,
     Unknown,
 )
 from consumer.message import Inbound, Outbound, UnavailableError, UnreadableError
 from consumer.observe import bound, say
 from consumer.operation import message_id
+from consumer.policy import Policy, refusal_text
 from schemas.catalog import BY_NAME, OPERATION_HEADER, MessageType
 from schemas.commands import StopWorkspace
 from schemas.envelope import Attributes, first_error, read, write
 from schemas.results import Stopped
 from schemas.strict import canonical_json
 
-IsNewest = Callable[[Order], Awaitable[bool]]
+StandingOf = Callable[[Order], Awaitable[Standing]]
 Receipt = Literal["confirmed", "returned", "failed"]
 Publish = Callable[[Sequence[Outbound]], Awaitable[Sequence[Receipt]]]
 
 SOURCE = "workspace-lifecycle-executor"
+_UNKNOWN = (
+    "rule 'fence': the database knows no such order: it was not decided so, or was pruned since"
+)
 _SUCCESS = {"stop": "workspace.stopped", "start": "workspace.started"}
 _FAILURE = {"stop": "workspace.stop.failed", "start": "workspace.start.failed"}
 
@@ -36,40 +41,61 @@ _FAILURE = {"stop": "workspace.stop.failed", "start": "workspace.start.failed"}
 class Worker:
     """The stage between the queue of executor commands and an executor.
 
-    `is_newest` is the fence: it tells whether no later command has touched an order's workspace.
-    `publish` gives one receipt a message. Commands over `max_body` bytes are not parsed.
+    `standing` is the fence: it tells whether the database knows an order as it stands, and whether
+    a later command has touched its workspace. `publish` gives one receipt a message. Commands over
+    `max_body` bytes are not parsed.
     """
 
     def __init__(
-        self, executor: Executor, is_newest: IsNewest, publish: Publish, max_body: int = 65_536
+        self,
+        executor: Executor,
+        standing: StandingOf,
+        publish: Publish,
+        policy: Policy,
+        max_body: int = 65_536,
     ) -> None:
         self._executor = executor
-        self._is_newest = is_newest
+        self._standing = standing
         self._publish = publish
+        self._policy = policy
         self._max_body = max_body
 
     async def handle(self, inbound: Inbound) -> None:
         """Carry one command out. When this returns, its result is with the broker.
 
         Raises:
-            UnreadableError: it is no stop or start command.
+            UnreadableError: it is no stop or start command, from nobody who may send one, or not
+                one that was decided.
             UnavailableError: the result could not be published; the command may come again.
 
         """
+        self._refuse_stranger(inbound)
         if len(inbound.body) > self._max_body:
             raise UnreadableError(f"unreadable command: more than {self._max_body} bytes")
         attributes, order = _read(inbound)
         with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
-            result = await self._carry_out(order, first=inbound.first)
+            standing = await self._standing(order)
+            if standing == "unknown":
+                say("order.refused", rule="fence", user_id=inbound.user_id, app_id=inbound.app_id)
+                raise UnreadableError(_UNKNOWN)
+            result = await self._carry_out(order, standing, first=inbound.first)
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
             await self._answer(_result(attributes, order, result))
             _tell(order, result)
 
-    async def _carry_out(self, order: Order, *, first: bool) -> Done | Failed | Unknown:
+    def _refuse_stranger(self, inbound: Inbound) -> None:
+        rule = self._policy.refuses_order(inbound.user_id)
+        if rule is not None:
+            say("order.refused", rule=rule, user_id=inbound.user_id, app_id=inbound.app_id)
+            raise UnreadableError(refusal_text(rule, "send stops and starts", inbound.user_id))
+
+    async def _carry_out(
+        self, order: Order, standing: Standing, *, first: bool
+    ) -> Done | Failed | Unknown:
         """Have an order carried out; claim nothing of what an earlier delivery may have done."""
-        if not await self._is_newest(order):
+        if standing == "overtaken":
             return SUPERSEDED
         if order.expired and first:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +13,7 @@ from pydantic import TypeAdapter
 from consumer.operation import Generation, Recorded, Result
 from consumer.store.pool import Connection
 from consumer.store.statements import load
-from schemas.events import Changed, Correction, Failure
+from schemas.events import Action, Changed, Correction, Failure
 
 _SQL = load("targets")
 _CHANGED = TypeAdapter(tuple[Changed, ...])
@@ -41,6 +43,19 @@ class News:
     corrections: tuple[Correction, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What an order says was decided."""
+
+    operation_id: UUID
+    workspace_id: UUID
+    generation: int
+    action: Action
+    instance_id: str | None
+    runtime: str | None
+    deadline: datetime
+
+
 async def pause_targets(
     connection: Connection, workspace_id: UUID, operation_id: UUID, max_listed: int
 ) -> Recorded:
@@ -68,6 +83,23 @@ async def undo_targets(
             _SQL["undo_targets"], workspace_id, operation_id, max_listed, undo
         )
     )
+
+
+async def standings(
+    connection: Connection, claims: Sequence[Claim]
+) -> list[Literal["newest", "overtaken", "unknown"]]:
+    """Tell how each order stands: as decided and the newest, overtaken, or not decided so."""
+    rows = await connection.fetch(
+        _SQL["standings"],
+        [claim.operation_id for claim in claims],
+        [claim.workspace_id for claim in claims],
+        [claim.generation for claim in claims],
+        [claim.action for claim in claims],
+        [claim.instance_id for claim in claims],
+        [claim.runtime for claim in claims],
+        [claim.deadline for claim in claims],
+    )
+    return [row["standing"] for row in rows]
 
 
 async def newest(

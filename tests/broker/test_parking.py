@@ -86,6 +86,18 @@ async def test_a_parked_message_says_why_and_where_it_came_from(
     assert await wire.count("lifecycle.results.dead") == 0
 
 
+async def test_nobody_says_for_us_who_sent_it(
+    wire: Bystander, declared_url: str, facts: Facts
+) -> None:
+    """A sender's own word for the verified user is left out; our user tells that we parked it."""
+    await wire.send(body=b"unreadable", headers={"x-original-user-id": "lifecycle"})
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    found = await wire.take(DEAD)
+    assert "x-original-user-id" not in found.headers
+    assert found.user_id == urlsplit(declared_url).username
+
+
 async def test_an_unreadable_message_is_parked_at_once(
     wire: Bystander, declared_url: str, facts: Facts
 ) -> None:

@@ -1,7 +1,9 @@
 """`dead-letters`: looked at without a change, sent back where they came from, or away."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,7 +14,13 @@ from tests.support.forest import Forest
 DEAD = "lifecycle.commands.dead"
 
 
-async def die(caller: WireCaller, identity: str, body: bytes = b"{}", **properties: Any) -> None:
+async def die(
+    caller: WireCaller,
+    identity: str,
+    body: bytes = b"{}",
+    more: Mapping[str, Any] | None = None,
+    **properties: Any,
+) -> None:
     """Send what nobody can be answered about, through the dead-letter exchange as parked."""
     headers = {
         "x-death-reason": "KeyError: 'name'",
@@ -21,6 +29,7 @@ async def die(caller: WireCaller, identity: str, body: bytes = b"{}", **properti
         "x-original-queue": "lifecycle.commands",
         "x-parked-at": "2026-05-28T12:00:00Z",
         "mine": "kept",
+        **(more or {}),
     }
     await caller.send(
         "lifecycle.commands", body, exchange="lifecycle.dead-letter",
@@ -158,3 +167,47 @@ async def test_queues_that_were_never_declared(cli: Cli) -> None:
     ran = await cli("dead-letters", "list")
     assert ran.code == 1
     assert "`workspace-lifecycle run` declares it" in ran.err
+
+
+async def sent_by(cli: Cli, caller: WireCaller, *options: str) -> str | None:
+    """Requeue everything; give the user whom the broker verified of what came back."""
+    ran = await cli("dead-letters", "requeue", "--all", *options)
+    assert ran.code == 0, ran.out
+    back = await caller.take("lifecycle.commands")
+    assert "x-original-user-id" not in back.headers
+    return back.user_id
+
+
+async def test_our_own_letters_come_back_as_ours_and_others_as_nobodys(
+    cli: Cli, caller: WireCaller, amqp_url: str
+) -> None:
+    """Nobody may publish as somebody else; who vouches for a letter sends it as its own."""
+    user = urlsplit(amqp_url).username or "guest"
+    ours = {"x-original-user-id": user}
+    await die(caller, "a", more=ours, user_id=user)
+    assert await sent_by(cli, caller) == user
+    await die(caller, "b", more={"x-original-user-id": "billing"}, user_id=user)
+    (shown,) = json.loads((await cli("dead-letters", "list", "--json")).out)
+    assert shown["user_id"] == "billing"
+    assert await sent_by(cli, caller) is None
+    await die(caller, "c", more={"x-original-user-id": "billing"}, user_id=user)
+    assert await sent_by(cli, caller, "--vouch") == user
+
+
+async def test_a_letter_that_says_itself_that_it_was_ours_is_not_believed(
+    cli: Cli, caller: WireCaller, amqp_url: str
+) -> None:
+    """A header can be forged; that we parked it, and who sent it, is what the broker verified."""
+    await die(caller, "a", more={"x-original-user-id": urlsplit(amqp_url).username})
+    assert await sent_by(cli, caller) is None
+
+
+@pytest.mark.parametrize("exchange", ["amq.topic", "lifecycle.dead-letter", "other"])
+async def test_a_letter_is_no_way_to_somebody_elses_queue(
+    cli: Cli, caller: WireCaller, exchange: str
+) -> None:
+    """Whatever its headers say, it goes to one of our two exchanges or stays."""
+    await die(caller, "a", more={"x-original-exchange": exchange})
+    ran = await cli("dead-letters", "requeue", "--all")
+    assert (ran.code, await count(caller)) == (1, 1)
+    assert f"nothing of ours is sent to '{exchange}'" in ran.out

@@ -95,3 +95,16 @@ async def rows_of(forest: Forest) -> list[Any]:
         "select (to_jsonb(w) - 'updated_at')::text from workspaces w order by id"
     )
     return [*rows]
+
+
+async def send_order(caller: WireCaller, data: Mapping[str, Any], **properties: Any) -> None:
+    """Send a stop command as the relay would write it."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "workspace-lifecycle",
+        "type": "workspace.stop",
+        "data": data,
+    }
+    app_id = "workspace-lifecycle"
+    await caller.send("workspace.stop", event, app_id=app_id, **properties)

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from consumer.executor.port import Done, Executor, Order, Result
+from consumer.executor.port import Done, Executor, Order, Result, Standing
 from consumer.executor.worker import Worker
 from consumer.message import Inbound, Outbound
+from consumer.policy import Policy
 
 Receipt = Literal["confirmed", "returned", "failed"]
 OPERATION, WORKSPACE = uuid4(), uuid4()
 DONE = Done("done")
+ANYBODY = Policy()
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -33,18 +35,23 @@ class Desk:
     """A worker between a scripted executor, a fence and a broker in memory."""
 
     def __init__(
-        self, result: Result = DONE, *, newest: bool = True, receipt: Receipt = "confirmed"
+        self,
+        result: Result = DONE,
+        *,
+        standing: Standing = "newest",
+        receipt: Receipt = "confirmed",
+        policy: Policy = ANYBODY,
     ) -> None:
         self.executor = Scripted(result)
         self.published: list[Outbound] = []
         self.fenced: list[tuple[UUID, int]] = []
-        self.newest = newest
+        self.standing = standing
         self.receipt = receipt
-        self.worker = Worker(self.executor, self._is_newest, self._publish)
+        self.worker = Worker(self.executor, self._standing, self._publish, policy)
 
-    async def _is_newest(self, order: Order) -> bool:
+    async def _standing(self, order: Order) -> Standing:
         self.fenced.append((order.workspace_id, order.generation))
-        return self.newest
+        return self.standing
 
     async def _publish(self, batch: Sequence[Outbound]) -> Sequence[Receipt]:
         self.published.extend(batch)

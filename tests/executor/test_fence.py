@@ -1,6 +1,9 @@
-"""Fence: what a later command has overtaken, and one asker at a time for each workspace."""
+"""Fence: what was not decided so, what a later command has overtaken, and one asker at a time."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,6 +14,7 @@ from consumer.executor.port import Order
 from consumer.store.pool import Database
 from consumer.store.targets import pause_targets, resume_targets
 from tests.executor.orders import order
+from tests.store.carried import Carried, pause, resume, undo
 from tests.support.forest import Forest
 
 
@@ -40,8 +44,72 @@ async def test_only_the_newest_command_of_a_workspace_passes(
         of(uuid4(), 1),
     ]
     assert await fence.newest(orders) == [False, True, True, True]
-    told = await asyncio.gather(*(fence.is_newest(one) for one in orders))
-    assert told == [False, True, True, True]
+
+
+async def decided(forest: Forest, carried: Carried, name: str) -> Order:
+    """Give the order that was decided for a workspace, as the relay would send it."""
+    row = await forest.connection.fetchrow(
+        "select t.*, o.deadline from lifecycle.target t join lifecycle.operation o"
+        " using (operation_id) where t.operation_id = $1 and t.workspace_id = $2",
+        carried.operation_id,
+        forest.ids[name],
+    )
+    assert row is not None
+    return Order(
+        action="stop" if carried.action == "pause" else "start",
+        **{one: row[one] for one in ("operation_id", "workspace_id", "name", "instance_id")},
+        **{one: row[one] for one in ("runtime", "generation", "deadline")},
+    )
+
+
+async def test_an_order_stands_as_it_was_decided(pool: Database, forest: Forest) -> None:
+    """The newest, what a later command has overtaken, and a start: many in one question."""
+    top = await forest.plant("top", "top/a")
+    paused = await pause(forest.connection, top)
+    resumed = await resume(forest.connection, forest.ids["a"])
+    orders = [
+        await decided(forest, paused, "top"),
+        await decided(forest, paused, "a"),
+        await decided(forest, resumed, "a"),
+    ]
+    fence = Fence(pool)
+    told = await asyncio.gather(*(fence.standing(one) for one in orders))
+    assert told == ["newest", "overtaken", "newest"]
+
+
+FORGED: dict[str, dict[str, Any]] = {
+    "a huge generation": {"generation": 2**62},
+    "an older generation": {"generation": 0},
+    "another operation": {"operation_id": uuid4()},
+    "another workspace": {"workspace_id": uuid4()},
+    "another machine": {"instance_id": "i-other"},
+    "no machine": {"instance_id": None},
+    "a machine that is nobody's": {"runtime": "external"},
+    "a later deadline": {"deadline": datetime(2999, 1, 1, tzinfo=UTC)},
+    "a deadline that has passed": {"deadline": datetime(2000, 1, 1, tzinfo=UTC)},
+    "the other action": {"action": "start"},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+async def test_what_was_not_decided_so_in_every_part_is_unknown(
+    pool: Database, forest: Forest, forged: dict[str, Any]
+) -> None:
+    """One wrong part makes it somebody's invention, overtaken or not."""
+    top = await forest.plant("top")
+    order = await decided(forest, await pause(forest.connection, top), "top")
+    assert await Fence(pool).standing(order) == "newest"
+    assert await Fence(pool).standing(replace(order, **forged)) == "unknown"
+
+
+async def test_a_workspace_that_was_only_set_back_was_never_ordered(
+    pool: Database, forest: Forest
+) -> None:
+    """An undo puts back what did not run without a start: nobody may order one in its name."""
+    top = await forest.plant("top:offline")
+    undone = await undo(forest.connection, top, await pause(forest.connection, top))
+    order = await decided(forest, undone, "top")
+    assert await Fence(pool).standing(order) == "unknown"
 
 
 async def test_who_holds_a_workspace_is_alone_with_it(pool: Database, forest: Forest) -> None:

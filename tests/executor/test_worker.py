@@ -6,11 +6,13 @@ from uuid import uuid5
 
 import pytest
 
-from consumer.executor.port import Done, Failed, Unasked, Unknown
+from consumer.executor.port import Done, Failed, Standing, Unasked, Unknown
 from consumer.executor.worker import Worker
 from consumer.message import UnavailableError, UnreadableError
+from consumer.policy import Policy
+from consumer.rules import Rules
 from tests.executor.conftest import Facts
-from tests.executor.desk import OPERATION, TRACE, WORKSPACE, Desk, Receipt, command
+from tests.executor.desk import ANYBODY, OPERATION, TRACE, WORKSPACE, Desk, Receipt, command
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ async def test_an_older_generation_is_superseded_and_not_carried_out(
     action: str, facts: Facts
 ) -> None:
     """A late stop cannot undo a resume, and its operation learns why."""
-    desk = Desk(newest=False)
+    desk = Desk(standing="overtaken")
     message, event = await desk.answer(command(f"workspace.{action}"))
     assert message.type == f"workspace.{action}.failed"
     assert (event["data"]["code"], event["data"]["retryable"]) == ("superseded", False)
@@ -101,7 +103,7 @@ async def test_after_its_deadline_nothing_is_carried_out() -> None:
 
 async def test_a_superseded_command_past_its_deadline_is_superseded() -> None:
     """That a newer command exists is the stronger reason: it must not be sent again."""
-    _, event = await Desk(newest=False).answer(command(seconds=-1))
+    _, event = await Desk(standing="overtaken").answer(command(seconds=-1))
     assert event["data"]["code"] == "superseded"
 
 
@@ -135,11 +137,11 @@ async def test_a_fence_that_cannot_be_asked_stops_everything() -> None:
     """Without the database's word nothing is carried out: the command comes again."""
     desk = Desk()
 
-    async def away(*_: object) -> bool:
+    async def away(*_: object) -> Standing:
         raise UnavailableError("no database")
 
     with pytest.raises(UnavailableError):
-        await Worker(desk.executor, away, desk._publish).handle(command())
+        await Worker(desk.executor, away, desk._publish, ANYBODY).handle(command())
     assert desk.executor.orders == []
     assert desk.published == []
 
@@ -174,3 +176,41 @@ async def test_a_command_over_the_limit_is_not_parsed() -> None:
     desk = Desk()
     with pytest.raises(UnreadableError, match="65536 bytes"):
         await desk.worker.handle(replace(command(), body=b" " * 65_537))
+
+
+async def test_an_order_that_was_not_decided_so_is_parked_and_answered_by_nobody(
+    facts: Facts,
+) -> None:
+    """What the database does not know is not carried out, whatever it says of itself."""
+    desk = Desk(standing="unknown")
+    with pytest.raises(UnreadableError, match="rule 'fence': the database knows no such order"):
+        await desk.worker.handle(command())
+    assert (desk.executor.orders, desk.published) == ([], [])
+    assert [(fact, fields["rule"]) for fact, fields in facts] == [("order.refused", "fence")]
+
+
+@pytest.mark.parametrize(
+    ("user", "refused"),
+    [
+        ("lifecycle", False),
+        ("relay-1", False),
+        ("executor-1", True),
+        ("billing", True),
+        (None, True),
+    ],
+)
+async def test_with_a_policy_file_the_program_alone_sends_orders(
+    user: str | None, refused: bool, facts: Facts
+) -> None:
+    """Anybody else's order is parked before it is read, and the database is not asked."""
+    rules = Rules(program=("relay-*",), executors=("executor-*",))
+    desk = Desk(policy=Policy(rules=rules, own_user="lifecycle"))
+    handling = desk.worker.handle(replace(command(), user_id=user))
+    if not refused:
+        await handling
+        assert len(desk.executor.orders) == 1
+        return
+    with pytest.raises(UnreadableError, match="rule 'program' of the policy file does not let"):
+        await handling
+    assert (desk.fenced, desk.executor.orders, desk.published) == ([], [], [])
+    assert [(fact, fields["user_id"]) for fact, fields in facts] == [("order.refused", user)]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from consumer.policy import DIRECT_REPLY_TO, Policy, is_direct
+from consumer.rules import Grant, Rule, Rules
 from schemas.topology import EXCHANGES, QUEUES
 
 
@@ -89,6 +90,38 @@ def test_direct_reply_to_is_known_by_its_name(reply_to: str | None, direct: bool
 def test_senders_are_patterns(patterns: tuple[str, ...], app_id: str, allowed: bool) -> None:
     """Everybody is allowed by default; where senders are listed, the others are not."""
     assert Policy(allow_apps=patterns).allows(app_id) is allowed
+
+
+@pytest.mark.parametrize(
+    ("user", "orders", "results"),
+    [
+        ("lifecycle", None, None),
+        ("lifecycle-eu", None, None),
+        ("executor-1", "program", None),
+        ("Executor-1", "program", "executors"),
+        ("billing", "program", "executors"),
+        ("", "program", "executors"),
+        (None, "program", "executors"),
+    ],
+)
+def test_with_a_policy_file_orders_and_results_have_their_senders(
+    user: str | None, orders: str | None, results: str | None
+) -> None:
+    """The program's own users may send both, executors results; without a file anybody may."""
+    rules = Rules(
+        program=("lifecycle-*",), executors=("executor-*",), require_user_id=False,
+        default=Grant(), rule=(Rule(name="all", users=("*",)),),
+    )  # fmt: skip
+    policy = Policy(rules=rules, own_user="lifecycle")
+    assert (policy.refuses_order(user), policy.refuses_result(user)) == (orders, results)
+    assert (Policy().refuses_order(user), Policy().refuses_result(user)) == (None, None)
+
+
+def test_who_does_not_know_its_own_user_is_nobody() -> None:
+    """That a message has no user is no likeness to a program that has none."""
+    policy = Policy(rules=Rules(), own_user=None)
+    assert policy.refuses_order(None) == "program"
+    assert policy.refuses_result(None) == "executors"
 
 
 @pytest.mark.parametrize(

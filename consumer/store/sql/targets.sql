@@ -92,6 +92,26 @@ select generation, (select count(*) from locked) as count,
        coalesce((select json_agg(l) from listed l), '[]')::text as changed
 from made;
 
+-- name: standings :many
+-- How each order stands, of operation $1, workspace $2, generation $3, action $4, instance $5,
+-- runtime $6 and deadline $7: unknown where it was not decided so in every part, overtaken where a
+-- later command has touched its workspace, else newest. Locks nothing.
+select case when o.operation_id is null then 'unknown'
+            when exists (select from lifecycle.target n
+                         where n.workspace_id = a.workspace_id and n.generation > a.generation)
+            then 'overtaken' else 'newest' end as standing
+from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+            $7::timestamptz[]) with ordinality
+     as a (operation_id, workspace_id, generation, action, instance_id, runtime, deadline, place)
+left join lifecycle.target t
+    on t.operation_id = a.operation_id and t.workspace_id = a.workspace_id
+   and t.generation = a.generation and t.commanded
+   and t.instance_id is not distinct from a.instance_id
+   and t.runtime is not distinct from a.runtime
+left join lifecycle.operation o
+    on o.operation_id = t.operation_id and o.action = a.action and o.deadline = a.deadline
+order by a.place;
+
 -- name: newest :many
 -- Of each workspace in $1, whether no later command than its generation in $2 has touched it.
 -- Locks nothing.
