@@ -31,7 +31,7 @@ from consumer.observe import listening, say
 from consumer.policy import Policy
 from consumer.relay.relay import Relay
 from consumer.service import Service, supervise
-from consumer.settings import Settings
+from consumer.settings import Retention, Settings
 from consumer.settlement import Deadlines, Settlement
 from consumer.store.migrate import check
 from consumer.store.pool import Database, NotAdmittedError, opened
@@ -65,7 +65,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def queues_of(settings: Settings) -> Sequence[Queue]:
+def queues_of(settings: Retention) -> Sequence[Queue]:
     """Give the queues as they are to be declared."""
     return topology(retention(settings.audit_max_age, settings.audit_max_bytes))
 

@@ -26,12 +26,23 @@ _YEAR = 31_536_000
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
-class Settings(BaseSettings):
-    """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`."""
+class Retention(BaseSettings):
+    """What the audit stream keeps: all that declaring the topology depends on."""
 
     model_config = SettingsConfigDict(
         env_prefix="LIFECYCLE_", frozen=True, hide_input_in_errors=True, extra="ignore"
     )
+
+    audit_max_age: Annotated[str, Field(pattern=r"^[1-9]\d*[YMDhms]$")] | None = Field(
+        None, description="how long the audit stream keeps messages, as in 30D; else for ever"
+    )
+    audit_max_bytes: Annotated[int, Gt(0)] | None = Field(
+        None, description="how many bytes the audit stream keeps; no limit where it is not set"
+    )
+
+
+class Settings(Retention):
+    """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`."""
 
     amqp_url: SecretStr = Field(description="RabbitMQ, amqp:// or amqps://, with its vhost")
     database_url: SecretStr = Field(description="PostgreSQL, postgresql://")
@@ -95,12 +106,6 @@ class Settings(BaseSettings):
     )
     keep_days: Annotated[float, Gt(0), Le(36_500)] | None = Field(
         None, description="days that settled operations are kept once archived; else for ever"
-    )
-    audit_max_age: Annotated[str, Field(pattern=r"^[1-9]\d*[YMDhms]$")] | None = Field(
-        None, description="how long the audit stream keeps messages, as in 30D; else for ever"
-    )
-    audit_max_bytes: Annotated[int, Gt(0)] | None = Field(
-        None, description="how many bytes the audit stream keeps; no limit where it is not set"
     )
     listen: Annotated[str, Field(pattern=r"^.*:\d{1,5}$")] | None = Field(
         None, description="host:port of health; not served where it is not set"

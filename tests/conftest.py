@@ -20,6 +20,7 @@ from consumer.settings import Settings
 from consumer.store.migrate import migrate
 from consumer.store.pool import Database, opened
 from tests.support.caller import WireCaller
+from tests.support.documented import Users, documented_users
 from tests.support.forest import Forest
 from tests.support.front import Front, front_before
 from tests.support.program import running
@@ -58,6 +59,13 @@ async def declared_url(amqp_url: str) -> str:
     """Lease a vhost in which the topology is declared."""
     await declare(amqp_url)
     return amqp_url
+
+
+@pytest.fixture
+def users(stack: Stack, declared_url: str) -> Iterator[Users]:
+    """Create the users of docs/security.md on a vhost whose topology an administrator declared."""
+    with documented_users(stack.management_url, declared_url) as urls:
+        yield urls
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
-"""What is asked of the broker at the start: whether it takes us for whom we say we are."""
+"""What is asked of the broker and changes nothing: who we are to it, and what is there."""
 
-from aiormq.exceptions import ChannelPreconditionFailed
+from collections.abc import Sequence
+
+from aiormq.channel import Channel
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Basic
 
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, translating
 from schemas.catalog import DEAD_LETTER
+from schemas.topology import EXCHANGES, Queue
 
 _NOWHERE = "nobody"
 """A routing key that no queue is bound by, on the exchange that every role may write to."""
@@ -36,3 +40,34 @@ async def verify_user(link: Link) -> None:
                 "that it knows us by as user_id= in the query of the AMQP URL"
             ) from None
         await channel.close()
+
+
+async def missing(link: Link, queues: Sequence[Queue]) -> list[str]:
+    """Name what the broker lacks of the topology. Looking takes no permission.
+
+    Raises:
+        UnavailableError: the connection broke.
+
+    """
+    lacks = [f"exchange {name!r}" for name in EXCHANGES if not await _has(link, exchange=name)]
+    return lacks + [
+        f"queue {queue.name!r}" for queue in queues if not await _has(link, queue=queue.name)
+    ]
+
+
+async def _has(link: Link, *, exchange: str = "", queue: str = "") -> bool:
+    channel = await link.underlay("looking", vital=False)
+    with translating(f"look at {exchange or queue}"):
+        try:
+            await _look(channel, exchange, queue)
+        except ChannelNotFoundEntity:
+            return False
+        await channel.close()
+    return True
+
+
+async def _look(channel: Channel, exchange: str, queue: str) -> None:
+    if queue:
+        await channel.queue_declare(queue, passive=True, timeout=TIMEOUT)
+    else:
+        await channel.exchange_declare(exchange, passive=True, timeout=TIMEOUT)

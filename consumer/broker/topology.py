@@ -13,7 +13,7 @@ from aiormq.exceptions import (
     ChannelPreconditionFailed,
 )
 
-from consumer.broker.admission import verify_user
+from consumer.broker.admission import missing, verify_user
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
 from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
@@ -48,13 +48,29 @@ async def declare(url: str, queues: Sequence[Queue] = QUEUES) -> None:
 
 
 async def declare_on(link: Link, queues: Sequence[Queue] = QUEUES) -> None:
-    """Declare the topology over an open link, on a channel of its own: a refusal closes it.
+    """Declare the topology over an open link; where we may not, make sure that it is there.
+
+    Then nothing tells whether arguments and bindings are ours.
 
     Raises:
         UnavailableError: the connection broke.
+        RefusedError: we may not declare it, and not all of it is there.
         TopologyError: the broker holds one of the names with other arguments.
 
     """
+    try:
+        await _declare_all(link, queues)
+    except RefusedError as refused:
+        lacks = await missing(link, queues)
+        if lacks:
+            raise RefusedError(
+                f"{refused}. There is no {', no '.join(lacks)}: have `workspace-lifecycle declare` "
+                "run as a user who may configure this vhost"
+            ) from None
+
+
+async def _declare_all(link: Link, queues: Sequence[Queue]) -> None:
+    """Declare on a channel of its own: a refusal closes it."""
     channel = await link.channel("topology", vital=False)
     try:
         for exchange in EXCHANGES:
@@ -68,12 +84,19 @@ async def declare_on(link: Link, queues: Sequence[Queue] = QUEUES) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One of our queues as the broker has it; `there` is False where it was never declared."""
+    """One of our queues as the broker has it.
+
+    Attributes:
+        there: False where it was never declared.
+        compared: False where we may not declare it, and so cannot tell whether it is as we need.
+
+    """
 
     name: str
     there: bool
     messages: int = 0
     consumers: int = 0
+    compared: bool = True
 
 
 async def examine(url: str, queues: Sequence[Queue] = QUEUES) -> list[Found]:
@@ -112,15 +135,21 @@ async def _examine(link: Link, queue: Queue) -> Found:
     channel = await link.channel("doctor", vital=False)
     with translating(f"look at {queue.name}"):
         try:
-            await channel.declare_queue(queue.name, passive=True, timeout=TIMEOUT)
+            found = await channel.declare_queue(queue.name, passive=True, timeout=TIMEOUT)
         except ChannelNotFoundEntity:
             return Found(queue.name, there=False)
-    declared = await _asked(
-        channel.declare_queue(queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT)
-    )
+    seen = found.declaration_result
+    messages, consumers = seen.message_count or 0, seen.consumer_count or 0
+    try:
+        await _asked(
+            channel.declare_queue(
+                queue.name, durable=True, arguments=queue.arguments, timeout=TIMEOUT
+            )
+        )
+    except RefusedError:
+        return Found(queue.name, True, messages, consumers, compared=False)
     await channel.close()
-    seen = declared.declaration_result
-    return Found(queue.name, True, seen.message_count or 0, seen.consumer_count or 0)
+    return Found(queue.name, True, messages, consumers)
 
 
 async def _declare(channel: AbstractChannel, queue: Queue) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import click
 from pydantic import ValidationError
 
-from consumer.settings import Settings
+from consumer.settings import Retention, Settings
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 try:
@@ -19,17 +19,28 @@ else:
     new_loop = uvloop.new_event_loop
 
 _T = TypeVar("_T")
+_Read = TypeVar("_Read", bound=Retention)
 
 
 def settings() -> Settings:
     """Read every setting.
 
     Raises:
+        click.UsageError: as `read`.
+
+    """
+    return read(Settings)
+
+
+def read(kind: type[_Read]) -> _Read:
+    """Read the settings of a kind.
+
+    Raises:
         click.UsageError: naming each variable that is missing or wrong, without its value.
 
     """
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         lines = [
             f"LIFECYCLE_{str(found['loc'][0]).upper()}: {_said(found['type'], found['msg'])}"

@@ -12,6 +12,7 @@ VERBS = {
     "demo": "consumer.cli.demo:demo",
     "run": "consumer.cli.run:run",
     "migrate": "consumer.cli.migrate:migrate",
+    "declare": "consumer.cli.declare:declare",
     "doctor": "consumer.cli.doctor:doctor",
     "pause": "consumer.cli.ask:pause",
     "resume": "consumer.cli.ask:resume",

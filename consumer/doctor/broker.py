@@ -24,9 +24,11 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         missing = [queue.name for queue in found if not queue.there]
         if missing:
             told = f"not declared yet: {', '.join(missing)}"
-            yield Finding("broker", "note", told, "`workspace-lifecycle run` declares it")
+            yield Finding("broker", "note", told, "`workspace-lifecycle run` or `declare` does")
         else:
-            yield Finding("broker", "ok", "the topology is declared, with our arguments")
+            compared = all(queue.compared for queue in found)
+            how = ", with our arguments" if compared else "; this user may not compare it"
+            yield Finding("broker", "ok", f"the topology is declared{how}")
             yield await _rights(url, [queue.name for queue in found if queue.name not in _DEAD])
         for queue in found:
             if finding := _held(queue):

@@ -48,7 +48,7 @@ async def _database(database: Database) -> AsyncIterator[Finding]:
         after = datetime.now(UTC)
     yield Finding("database", "ok", "migrated, and workspaces has the columns that are needed")
     lacks = [
-        *([] if may.may_read else ["select on workspaces"]),
+        *(f"select ({column}) on workspaces" for column in may.may_not_read),
         *(f"update ({column}) on workspaces" for column in may.may_not_change),
         *([] if may.may_record else ["select, insert, update, delete on the schema lifecycle"]),
     ]

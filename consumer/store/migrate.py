@@ -59,7 +59,7 @@ async def migrate(url: str) -> list[str]:
         async with connection.transaction():
             await connection.execute(_SQL["lock_migrations"])
             await check_workspaces(connection)
-            await connection.execute(_SQL["create_schema"])
+            await _create_schema(connection)
             await connection.execute(_SQL["create_migration_table"])
             return await _apply(connection, await _missing(connection))
     except asyncpg.PostgresError as error:
@@ -122,6 +122,12 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(url, timeout=10)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         raise UnavailableError(f"the database is not available: {text_of(error)}") from error
+
+
+async def _create_schema(connection: Connection) -> None:
+    found = await connection.fetchrow(_SQL["schema"])
+    if found is None or not found["present"]:
+        await connection.execute(_SQL["create_schema"])
 
 
 async def _missing(connection: Connection) -> list[Migration]:

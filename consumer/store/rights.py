@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from consumer.store.migrate import REQUIRED_COLUMNS
 from consumer.store.pool import Connection
 from consumer.store.statements import load
 
@@ -12,17 +13,17 @@ _ON_OUR_TABLES = ("select", "insert", "update", "delete")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What a database role may do; `may_not_change` names the columns it cannot update."""
+    """What a database role may do, and which columns of `workspaces` it cannot read or update."""
 
     role: str
-    may_read: bool
+    may_not_read: list[str]
     may_not_change: list[str]
     may_record: bool
 
 
 async def rights(connection: Connection) -> Rights:
     """Ask what the connected role may do. The database has to be migrated."""
-    row = await connection.fetchrow(_SQL["rights"], _ON_OUR_TABLES, "update")
+    row = await connection.fetchrow(_SQL["rights"], _ON_OUR_TABLES, "update", REQUIRED_COLUMNS)
     assert row is not None
     return Rights(**dict(row))
 

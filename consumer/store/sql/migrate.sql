@@ -2,9 +2,13 @@
 -- Wait for another migration of this database to end, and keep others waiting.
 select pg_advisory_xact_lock(4909, 0);
 
+-- name: schema :one
+-- Whether the schema of the program's own tables is there. Locks nothing.
+select to_regnamespace('lifecycle') is not null as present;
+
 -- name: create_schema :exec
--- The schema that holds the program's own tables.
-create schema if not exists lifecycle;
+-- That schema. IF NOT EXISTS would ask for CREATE on the database also where it exists.
+create schema lifecycle;
 
 -- name: create_migration_table :exec
 -- The table that remembers which files were applied.

@@ -1,8 +1,10 @@
 -- name: rights :one
--- What this role may do to the platform's table, which columns it lacks for that, and whether it has
--- the privileges $1 on each of the program's own; $2 is what changing a column takes. Locks nothing.
+-- Which columns of the platform's table this role may not read, of $3, and not change, and whether it
+-- has the privileges $1 on each of the program's own; $2 is what changing a column takes. Locks
+-- nothing: it only looks.
 select current_user::text as role,
-       has_table_privilege('workspaces', 'select') as may_read,
+       array(select c from unnest($3::text[]) c
+             where not has_column_privilege('workspaces', c, 'select')) as may_not_read,
        array(select c from unnest(array['status', 'url', 'updated_at']) c
              where not has_column_privilege('workspaces', c, $2)) as may_not_change,
        (select bool_and(has_table_privilege(t.oid, p))
