@@ -25,9 +25,11 @@ from yarl import URL
 
 from consumer import observe
 from consumer.broker.confirming import ConfirmingChannel, open_confirming
+from consumer.address import AddressError, check_files, query_of
 from consumer.broker.identity import user_of
 from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError
+from consumer.tls import Names, refused
 
 T = TypeVar("T")
 
@@ -38,6 +40,8 @@ TIMEOUT = 10.0
 CLOSING = 5.0
 """Seconds that a polite close may take before the connection is left to its heartbeat."""
 SCHEMES = ("amqp", "amqps")
+EXAMPLE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
+TLS = Names(ca="cafile", certificate="certfile", key="keyfile")
 UNREADABLE = "a URL that cannot be read"
 _REFUSALS = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed)
 _NO_VHOST = "the virtual host does not exist, is full, or is not open to this user"
@@ -46,7 +50,7 @@ _JITTER = SystemRandom()
 
 
 class RefusedError(UnavailableError):
-    """The broker is there and refuses us: the user, the password or the virtual host."""
+    """Waiting is no use: the broker refuses our user, vhost or certificate, or we refuse its."""
 
 
 def redacted(url: str) -> str:
@@ -87,6 +91,8 @@ def translating(doing: str) -> Iterator[None]:
     except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
         if isinstance(error, InvalidFrameError) and "Connection.Close" in str(error):
             raise RefusedError(f"could not {doing}: {_NO_VHOST}") from error
+        if why := refused(error, TLS):
+            raise RefusedError(f"could not {doing}: {why}") from error
         kind = RefusedError if isinstance(error, _REFUSALS) else UnavailableError
         raise kind(f"could not {doing}: {describe(error)}") from error
 
@@ -207,14 +213,15 @@ async def open_link(url: str, name: str) -> Link:
 
     Raises:
         UnavailableError: nobody answers there now.
-        RefusedError: the broker answers and does not let us in.
+        RefusedError: the URL cannot be used, or the broker answers and does not let us in.
 
     """
+    checked = _checked(url)
     with translating(f"connect to RabbitMQ at {redacted(url)}"):
         async with asyncio.timeout(TIMEOUT):
             transport = TolerantTransport()
             connection = TolerantConnection(
-                _with_heartbeat(url),
+                checked,
                 client_properties={"connection_name": name},
                 transport_factory=transport,
             )
@@ -224,9 +231,17 @@ async def open_link(url: str, name: str) -> Link:
     return link
 
 
-def _with_heartbeat(text: str) -> URL:
-    if redacted(text) == UNREADABLE:
-        raise ValueError("this is no AMQP URL: say amqp://USER:PASSWORD@HOST:PORT/VHOST")
+def _checked(text: str) -> URL:
+    """Read a URL, and add the heartbeat where it has none."""
+    try:
+        query = query_of(text, SCHEMES, EXAMPLE)
+        check_files(query, TLS)
+    except AddressError as error:
+        raise RefusedError(f"the AMQP URL: {error}") from None
+    if not urlsplit(text).hostname:
+        raise RefusedError(f"the AMQP URL names no host: say {EXAMPLE}")
+    if TLS.ca in query and urlsplit(text).scheme != "amqps":
+        raise RefusedError("the AMQP URL: cafile= has no effect on amqp://: say amqps://")
     url = URL(text)
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -59,17 +59,25 @@ def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
 class Node:
     """A private node. `up` and `down` may follow each other: its data stays until the block ends.
 
+    `more` is added to its configuration, `plugins` are enabled beside the management's.
+
     Attributes:
         amqp, management: its URLs.
 
     """
 
-    def __init__(self, script: Path, folder: Path, names: int) -> None:
+    def __init__(
+        self, script: Path, folder: Path, names: int, more: str, plugins: Sequence[str]
+    ) -> None:
         amqp, management, distribution = free_ports(3)
         self.amqp = f"amqp://guest:guest@{HOST}:{amqp}/"
         self.management = f"http://guest:guest@{HOST}:{management}"
         self._script, self._folder, self._amqp = script, folder, amqp
         self._environment = _environment(folder, amqp, management, distribution, names)
+        with (folder / "rabbitmq.conf").open("a") as configuration:
+            configuration.write(more)
+        enabled = ", ".join(("rabbitmq_management", *plugins))
+        (folder / "enabled_plugins").write_text(f"[{enabled}].")
         self._server: Guarded | None = None
 
     def up(self) -> None:
@@ -100,7 +108,9 @@ class Node:
 
 
 @contextmanager
-def private_node(say: Callable[[str], None]) -> Iterator[Node]:
+def private_node(
+    say: Callable[[str], None], more: str = "", plugins: Sequence[str] = ()
+) -> Iterator[Node]:
     """Run a node that can be stopped and started again.
 
     Raises:
@@ -111,7 +121,7 @@ def private_node(say: Callable[[str], None]) -> Iterator[Node]:
     names_server = _epmd()
     folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-", dir=_in_memory()))
     (names,) = free_ports(1)
-    node = Node(script, folder, names)
+    node = Node(script, folder, names, more, plugins)
     # The last to end: its guard takes the folder away where this process was killed.
     epmd = start(
         [names_server, "-port", str(names)],
@@ -196,7 +206,6 @@ def _environment(
     (folder / "rabbitmq.conf").write_text(
         _CONFIGURATION.format(host=HOST, amqp=amqp, management=management)
     )
-    (folder / "enabled_plugins").write_text("[rabbitmq_management].")
     (folder / "rabbitmq-env.conf").touch()
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",

@@ -5,20 +5,29 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from consumer.devstack.server import HOST, StackError, free_ports, listens, start, wait
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
+def private_postgres(
+    files: Mapping[str, bytes] = _NOTHING,
+    settings: Sequence[str] = (),
+    programs: Path | None = None,
+) -> Iterator[str]:
     """Run a server without authentication on the loopback interface; give its URL.
+
+    `files` are put into its data folder, readable by it alone, `settings` are `name=value`, and
+    `programs` is a folder to take instead of the wheel's.
 
     Raises:
         StackError: the wheel is not installed, or the server did not start.
@@ -27,10 +36,11 @@ def private_postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-"))
     try:
         user = _other_user()
-        programs = _programs(folder, user)
+        programs = programs or _programs(folder, user)
         _initialise(programs, folder, user)
+        _put(folder / "data", files, user)
         (port,) = free_ports(1)
-        options = [word for setting in _FAST for word in ("-c", setting)]
+        options = [word for setting in (*_FAST, *settings) for word in ("-c", setting)]
         server = start(
             [programs / "postgres", "-D", folder / "data", "-h", HOST, "-p", str(port),
              "-k", "", *options],
@@ -111,3 +121,13 @@ def _initialise(programs: Path, folder: Path, user: str | None) -> None:
     if done.returncode:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise StackError(f"PostgreSQL could not be set up in {data}: {last}")
+
+
+def _put(folder: Path, files: Mapping[str, bytes], user: str | None) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.write_bytes(content)
+        path.chmod(0o600)
+        if user is not None:
+            account = pwd.getpwnam(user)
+            os.chown(path, account.pw_uid, account.pw_gid)

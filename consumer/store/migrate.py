@@ -8,8 +8,7 @@ from importlib.resources import files
 import asyncpg
 
 from consumer.foreseen import ForeseenError
-from consumer.message import UnavailableError
-from consumer.store.pool import Connection, text_of
+from consumer.store.pool import Connection, admitting, text_of
 from consumer.store.statements import load
 
 _SQL = load("migrate")
@@ -118,10 +117,8 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         UnavailableError: the database cannot be reached, or refuses.
 
     """
-    try:
+    with admitting(url):
         return await asyncpg.connect(url, timeout=10)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
-        raise UnavailableError(f"the database is not available: {text_of(error)}") from error
 
 
 async def _create_schema(connection: Connection) -> None:

@@ -1,14 +1,16 @@
 """Connections, transactions, and what a failing database means for who asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 
+from consumer.address import AddressError, check_files, query_of
 from consumer.message import UnavailableError
 from consumer.observe import say
+from consumer.tls import Names, refused
 
 Connection: TypeAlias = (
     "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
@@ -28,11 +30,15 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 _TRIES = 8
+SCHEMES = ("postgresql", "postgres")
+EXAMPLE = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+TLS = Names(ca="sslrootcert", certificate="sslcert", key="sslkey")
+_VERIFYING = ("require", "verify-ca", "verify-full")
 _T = TypeVar("_T")
 
 
 class NotAdmittedError(UnavailableError):
-    """The database is there and refuses us: the role, the password or the database's name."""
+    """Waiting is no use: the database refuses our role or certificate, or we refuse its."""
 
 
 class StaleError(Exception):
@@ -88,6 +94,39 @@ class Database:
             raise UnavailableError(f"the database is not available: {text_of(error)}") from error
 
 
+@contextmanager
+def admitting(url: str) -> Iterator[None]:
+    """Look at a URL before it is used, and turn what connecting raises into our own.
+
+    Raises:
+        UnavailableError: the database cannot be reached now.
+        NotAdmittedError: the URL cannot be used, or the database does not let us in.
+
+    """
+    _check(url)
+    try:
+        yield
+    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+        if why := refused(error, TLS):
+            raise NotAdmittedError(f"the database is not available: {why}") from error
+        if "rejected SSL upgrade" in str(error):
+            raise NotAdmittedError("the database has no TLS, and sslmode= asks for it") from error
+        is_away = isinstance(error, _AWAY) and not isinstance(error, ValueError)
+        kind = UnavailableError if is_away else NotAdmittedError
+        raise kind(f"the database is not available: {text_of(error)}") from error
+
+
+def _check(url: str) -> None:
+    try:
+        query = query_of(url, SCHEMES, EXAMPLE)
+        check_files(query, TLS)
+    except AddressError as error:
+        raise NotAdmittedError(f"the database URL: {error}") from None
+    if TLS.ca in query and query.get("sslmode") not in _VERIFYING:
+        # Without it, asyncpg neither looks at the CA nor minds an unencrypted connection.
+        raise NotAdmittedError("the database URL: sslrootcert= takes sslmode=verify-full")
+
+
 @asynccontextmanager
 async def opened(url: str, size: int) -> AsyncIterator[Database]:
     """Open a pool of at most `size` connections, and close it at the end.
@@ -97,7 +136,7 @@ async def opened(url: str, size: int) -> AsyncIterator[Database]:
         NotAdmittedError: it can, and does not let us in.
 
     """
-    try:
+    with admitting(url):
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
@@ -106,10 +145,6 @@ async def opened(url: str, size: int) -> AsyncIterator[Database]:
             timeout=10,
             server_settings={"application_name": "workspace-lifecycle"},
         )
-    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
-        is_away = isinstance(error, _AWAY) and not isinstance(error, ValueError)
-        kind = UnavailableError if is_away else NotAdmittedError
-        raise kind(f"the database is not available: {text_of(error)}") from error
     try:
         yield Database(pool)
     finally:

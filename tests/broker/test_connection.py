@@ -1,6 +1,7 @@
 """Connections: opened once, refused clearly, lost loudly, and never with a password in a text."""
 
 import asyncio
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -40,13 +41,32 @@ def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["me:secret@host", "http://me:secret@host/", "amqp://me:secret@host:port/", "amqp://"]
+    "url",
+    [
+        "me:secret@host",
+        "http://me:secret@host/",
+        "amqp://me:secret@host:port/",
+        "amqp://",
+        "amqp://me:77#secret@host/",
+        "amqp://me:77/secret@host/",
+        "amqp://me:77?secret@host/",
+        "amqp://me:secret@77@host/",
+    ],
 )
 async def test_what_is_no_amqp_url_is_named_without_its_password(url: str) -> None:
-    """A setting that is no AMQP URL is refused as one, without repeating it."""
-    with pytest.raises(ValueError, match="AMQP URL") as caught:
+    """A setting that is no AMQP URL is refused as one, without repeating it or any part of it."""
+    with pytest.raises(RefusedError, match="the AMQP URL") as caught:
         await open_link(url, "test")
     assert "secret" not in str(caught.value)
+    assert "77" not in str(caught.value)
+
+
+async def test_tls_for_a_url_without_it_is_refused(tmp_path: Path) -> None:
+    """A CA that nobody would look at is a connection that is thought to be safe."""
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    with pytest.raises(RefusedError, match="cafile= has no effect on amqp://: say amqps://"):
+        await open_link(f"amqp://me:secret@127.0.0.1:1/?cafile={ca}", "test")
 
 
 async def test_nobody_there_is_unavailable() -> None:
