@@ -1,11 +1,18 @@
 """The environment, read once into a frozen value."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from consumer.rules import Rules, read_rules
 
@@ -22,6 +29,38 @@ def _rules(value: object) -> object:
     return read_rules(Path(value)) if isinstance(value, str) else value
 
 
+class CredentialError(Exception):
+    """A credential is not to be had from where it was said to be; the text shows none of it."""
+
+
+def credential(variable: str) -> str | None:
+    """Give a credential from the environment, or from the file that `variable`_FILE names.
+
+    Raises:
+        CredentialError: both are given, or the file holds none.
+
+    """
+    given, path = os.environ.get(variable), os.environ.get(f"{variable}_FILE")
+    if not path:
+        return given
+    if given:
+        raise CredentialError(f"{variable} and {variable}_FILE are both set: unset one of them")
+    return _held(Path(path), f"{variable}_FILE")
+
+
+def _held(path: Path, variable: str) -> str:
+    try:
+        text = path.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise CredentialError(f"{variable}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CredentialError(f"{variable}: {path} is no text") from None
+    if not text or "\n" in text:
+        raise CredentialError(f"{variable}: {path} has to hold one line, and nothing else")
+    return text
+
+
+CREDENTIALS = ("amqp_url", "database_url", "console_token")
 _YEAR = 31_536_000
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
@@ -42,7 +81,20 @@ class Retention(BaseSettings):
 
 
 class Settings(Retention):
-    """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`."""
+    """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`.
+
+    Those in `CREDENTIALS` may come from files instead: see `credential`.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask for credentials before the environment is asked for everything."""
+        told = {name: credential(f"LIFECYCLE_{name.upper()}") for name in CREDENTIALS}
+        found = {name: value for name, value in told.items() if value is not None}
+        given: list[PydanticBaseSettingsSource] = [*sources, *named.values()]
+        return given[0], InitSettingsSource(settings_cls, found), *given[1:]
 
     amqp_url: SecretStr = Field(description="RabbitMQ, amqp:// or amqps://, with its vhost")
     database_url: SecretStr = Field(description="PostgreSQL, postgresql://")

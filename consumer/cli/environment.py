@@ -1,14 +1,13 @@
 """What the verbs read from the environment, with errors that name the variable."""
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 import click
 from pydantic import ValidationError
 
-from consumer.settings import Retention, Settings
+from consumer.settings import CredentialError, Retention, Settings, credential
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 try:
@@ -41,6 +40,8 @@ def read(kind: type[_Read]) -> _Read:
     """
     try:
         return kind()
+    except CredentialError as error:
+        raise click.UsageError(str(error)) from None
     except ValidationError as error:
         lines = [
             f"LIFECYCLE_{str(found['loc'][0]).upper()}: {_said(found['type'], found['msg'])}"
@@ -54,16 +55,19 @@ def _said(kind: str, text: str) -> str:
 
 
 def url(option: str | None, variable: str) -> str:
-    """Give a URL from an option or the environment.
+    """Give a URL from an option, the environment, or a file that the environment names.
 
     Raises:
         click.UsageError: naming both ways to set it.
 
     """
-    found = option or os.environ.get(variable)
+    try:
+        found = option or credential(variable)
+    except CredentialError as error:
+        raise click.UsageError(str(error)) from None
     if not found:
         flag = "--" + variable.removeprefix("LIFECYCLE_").lower().replace("_", "-")
-        raise click.UsageError(f"{variable} is not set: set it, or give {flag}")
+        raise click.UsageError(f"{variable} is not set: set it, or {variable}_FILE, or give {flag}")
     return found
 
 

@@ -1,7 +1,6 @@
 """A workspace on the command line: its id, found by its name where the shell completes it."""
 
 import asyncio
-import os
 
 import click
 from click.shell_completion import CompletionItem
@@ -9,6 +8,7 @@ from click.types import UUIDParameterType
 
 from consumer.cli import environment
 from consumer.message import UnavailableError
+from consumer.settings import CredentialError, credential
 from consumer.store.forest import Node, forest
 from consumer.store.pool import opened
 
@@ -27,12 +27,10 @@ class WorkspaceType(UUIDParameterType):
         incomplete: str,
     ) -> list[CompletionItem]:
         """List what begins like this; nothing where no database is to be had."""
-        url = os.environ.get("LIFECYCLE_DATABASE_URL")
-        if not url:
-            return []
         try:
-            nodes = environment.run(_nodes(url))
-        except (UnavailableError, TimeoutError, ValueError):
+            url = credential("LIFECYCLE_DATABASE_URL")
+            nodes = environment.run(_nodes(url)) if url else []
+        except (CredentialError, UnavailableError, TimeoutError, ValueError):
             return []
         begun = incomplete.casefold()
         return [

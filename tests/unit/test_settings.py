@@ -1,11 +1,12 @@
 """The environment, read once."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from consumer.settings import Settings
+from consumer.settings import CREDENTIALS, CredentialError, Settings
 
 AMQP = "amqp://lifecycle:hunter2@broker:5672/prod"
 DATABASE = "postgresql://lifecycle:hunter2@database:5432/platform"
@@ -57,6 +58,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Give an environment of the two URLs and no other setting of ours."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"LIFECYCLE_{name.upper()}", raising=False)
+        monkeypatch.delenv(f"LIFECYCLE_{name.upper()}_FILE", raising=False)
     monkeypatch.setenv("LIFECYCLE_AMQP_URL", AMQP)
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", DATABASE)
     return monkeypatch
@@ -185,3 +187,51 @@ def test_settings_are_a_value() -> None:
 def test_every_setting_says_what_it_is() -> None:
     """The command line and the docs can show each one."""
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_a_credential_may_come_from_a_file(
+    environment: pytest.MonkeyPatch, tmp_path: Path, name: str, end: str
+) -> None:
+    """As secrets are mounted, with or without the end of the line; the variable stays unset."""
+    path = tmp_path / name
+    path.write_bytes(f"secret-of-16-or-more{end}".encode())
+    environment.delenv(f"LIFECYCLE_{name.upper()}", raising=False)
+    environment.setenv(f"LIFECYCLE_{name.upper()}_FILE", str(path))
+    found = getattr(Settings(), name)
+    assert found.get_secret_value() == "secret-of-16-or-more"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "has to hold one line"),
+        (b"\n", "has to hold one line"),
+        (b"hunter2\nhunter2", "has to hold one line"),
+        (b"\xffhunter2", "is no text"),
+    ],
+)
+def test_a_file_without_a_credential_is_named_with_its_variable(
+    environment: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    """What is wrong with it is said, and nothing of what it holds."""
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    environment.delenv("LIFECYCLE_AMQP_URL")
+    environment.setenv("LIFECYCLE_AMQP_URL_FILE", str(path))
+    with pytest.raises(CredentialError, match=rf"^LIFECYCLE_AMQP_URL_FILE: .*{said}") as caught:
+        Settings()
+    assert str(path) in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_of_two_credentials_neither_is_taken(environment: pytest.MonkeyPatch) -> None:
+    """Which of them was meant cannot be known; a variable that is empty is not set."""
+    environment.setenv("LIFECYCLE_AMQP_URL_FILE", "/nowhere")
+    with pytest.raises(CredentialError, match="LIFECYCLE_AMQP_URL_FILE are both set: unset one"):
+        Settings()
+    environment.setenv("LIFECYCLE_AMQP_URL_FILE", "")
+    assert Settings().amqp_url.get_secret_value() == AMQP
