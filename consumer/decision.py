@@ -15,11 +15,11 @@ from schemas.strict import rfc3339
 
 
 def refuse_unseen(
-    command: Command, policy: Policy, now: datetime, path: frozenset[UUID] = frozenset()
+    command: Command, policy: Policy, now: datetime, path: frozenset[UUID] | None = frozenset()
 ) -> Reject | None:
     """Refuse what can be refused before the tree is locked.
 
-    `path` holds the named workspace and all above it.
+    `path` holds what is above the named workspace; None: nobody looked.
     """
     not_after = command.data.not_after
     if not_after is not None and now > not_after:
@@ -37,12 +37,18 @@ def refuse_unseen(
     return _forbidden(command, policy, path)
 
 
-def _forbidden(command: Command, policy: Policy, path: frozenset[UUID]) -> Reject | None:
+def over_rate(command: Command, rule: str, rate: float, seconds: int) -> Reject:
+    """Refuse what comes too fast, and say when to come back."""
+    sends = f"send more than {rate:g} commands a minute: send it again, under a new id"
+    text = refusal_text(rule, sends, command.origin.user_id)
+    return Reject(Code.FORBIDDEN, f"{text}, in {seconds} s")
+
+
+def _forbidden(command: Command, policy: Policy, path: frozenset[UUID] | None) -> Reject | None:
     origin, data = command.origin, command.data
     cascades = data.cascade is True or (command.undo is not None and data.cascade is None)
-    found = policy.forbids(
-        origin.user_id, origin.action, path | {data.workspace_id}, cascades=cascades
-    )
+    whole = None if path is None else path | {data.workspace_id}
+    found = policy.forbids(origin.user_id, origin.action, whole, cascades=cascades)
     if found is None:
         return None
     return Reject(Code.FORBIDDEN, refusal_text(*found, origin.user_id))

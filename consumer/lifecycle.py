@@ -1,5 +1,6 @@
 """A command's one transaction: seen before? what is there? what to do? written down."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from consumer.answers import NO_PLAN, Decided, recording, settled_at_once
-from consumer.decision import as_asked, decide, refuse_unseen
+from consumer.decision import as_asked, decide, over_rate, refuse_unseen
 from consumer.gather import Gather, Turns
 from consumer.intake import read_command
 from consumer.message import Inbound
@@ -24,6 +25,7 @@ from consumer.operation import (
     Reject,
 )
 from consumer.policy import Policy
+from consumer.rates import Rates, Ticket
 from consumer.store.inbox import claim, stored_answer
 from consumer.store.operations import record_operation
 from consumer.store.outbox import Outgoing, put_outbox
@@ -59,6 +61,7 @@ class Lifecycle:
         self._max_body = max_body
         self._settle_timeout = timedelta(seconds=settle_timeout)
         self._turns = Turns()
+        self._rates = Rates(policy)
         self._lineage = Gather(self._lineages, _LINEAGES_AT_ONCE)
 
     async def handle(self, inbound: Inbound) -> None:
@@ -70,17 +73,28 @@ class Lifecycle:
 
         """
         received = read_command(inbound, self._max_body)
+        ticket = self._rates.ticket(received.origin.user_id, _now())
         if isinstance(received, Problem):
-            await self._transact(received, frozenset())
+            await self._transact(received, None, ticket)
             return
         named = received.data.workspace_id
         with bound(workspace_id=str(named)):
+            if not ticket.look(_now()):
+                # Whatever it would do, it waits for nobody, and nobody for it.
+                await self._transact(received, None, ticket)
+                return
             path = await self._lineage(named)
             async with self._turns.take(named, path):
-                await self._transact(received, path)
+                await self._transact(received, path, ticket)
 
-    async def _transact(self, received: Command | Problem, path: frozenset[UUID]) -> None:
-        told = await self._database.run(partial(self._once, received, path))
+    async def _transact(
+        self, received: Command | Problem, path: frozenset[UUID] | None, ticket: Ticket
+    ) -> None:
+        try:
+            told = await self._database.run(partial(self._once, received, path, ticket))
+        except BaseException:
+            ticket.give_back()
+            raise
         say(
             told.fact,
             operation_id=str(told.operation_id),
@@ -93,7 +107,11 @@ class Lifecycle:
         )
 
     async def _once(
-        self, received: Command | Problem, path: frozenset[UUID], connection: Connection
+        self,
+        received: Command | Problem,
+        path: frozenset[UUID] | None,
+        ticket: Ticket,
+        connection: Connection,
     ) -> _Told:
         """Do everything that is committed together."""
         operation_id = uuid4()
@@ -107,6 +125,8 @@ class Lifecycle:
                     await put_outbox(connection, stored.operation_id, reply)
                 return _Told("answer.repeated", stored.operation_id, stored.answer_type)
             refused = _id_reused(received) or refused
+        else:
+            refused = refused or _too_fast(received, ticket)
         return await self._fresh(connection, received, operation_id, claimed.at, refused)
 
     async def _fresh(
@@ -139,7 +159,7 @@ class Lifecycle:
         )
 
     def _unseen(
-        self, received: Command | Problem, path: frozenset[UUID], now: datetime
+        self, received: Command | Problem, path: frozenset[UUID] | None, now: datetime
     ) -> Reject | None:
         if isinstance(received, Problem):
             return None
@@ -204,6 +224,18 @@ class Lifecycle:
                 connection, sorted(set(workspace_ids))
             )
         return [found.get(one, frozenset({one})) for one in workspace_ids]
+
+
+def _too_fast(received: Command | Problem, ticket: Ticket) -> Reject | None:
+    """Refuse what is over its sender's rate; what is refused anyhow costs no token."""
+    if isinstance(received, Problem) or ticket.take(_now()):
+        return None
+    assert ticket.refused_for is not None
+    return over_rate(received, ticket.rule, ticket.rate, ticket.refused_for)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _id_reused(received: Command | Problem) -> Reject | None:

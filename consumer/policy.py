@@ -11,6 +11,15 @@ DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
 """RabbitMQ's pseudo-queue: it reaches the caller's own channel and nothing else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rule's rate in commands a minute, and how many of them may come at once."""
+
+    rule: str
+    rate: float
+    burst: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What the operator allows.
@@ -48,7 +57,7 @@ class Policy:
         return is_direct(reply_to) or _matches(reply_to, self.reply_to_allow)
 
     def forbids(
-        self, user_id: str | None, action: str, path: frozenset[UUID], *, cascades: bool
+        self, user_id: str | None, action: str, path: frozenset[UUID] | None, *, cascades: bool
     ) -> tuple[str, str] | None:
         """Give the rule of the policy file that refuses this to a user, and what it refuses."""
         if self.rules is None:
@@ -56,6 +65,13 @@ class Policy:
         name, grant = self.rules.grant_of(user_id)
         what = refusal(grant, action, path, cascades=cascades)
         return None if what is None else (name, what)
+
+    def limit_of(self, user_id: str | None) -> Limit | None:
+        """Give how many commands a user may send, where the policy file says so."""
+        rule, grant = self.rules.grant_of(user_id) if self.rules else ("", None)
+        if grant is None or grant.rate is None:
+            return None
+        return Limit(rule, grant.rate, grant.burst or max(1, int(grant.rate)))
 
     def refuses_order(self, user_id: str | None) -> str | None:
         """Give the rule by which a user may not send stops and starts; None: it may."""

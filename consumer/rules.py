@@ -2,14 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from annotated_types import Gt, MinLen
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Gt, Lt, MinLen
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 Word = Annotated[str, MinLen(1)]
 
@@ -22,6 +22,8 @@ class Grant(BaseModel):
         cascade: whether descendants may be included.
         roots: workspaces that may be named, they or any below them; any where it is not given.
         max_affected: most workspaces one command may change; no cap where it is not given.
+        rate: commands a minute, of each user by itself; no limit where it is not given.
+        burst: how many of them at once, after a pause; a minute's worth where it is not given.
 
     """
 
@@ -31,6 +33,14 @@ class Grant(BaseModel):
     cascade: bool = False
     roots: tuple[UUID, ...] | None = None
     max_affected: Annotated[int, Gt(0)] | None = None
+    rate: Annotated[float, Gt(0), Lt(1_000_000)] | None = None
+    burst: Annotated[int, Gt(0)] | None = None
+
+    @model_validator(mode="after")
+    def _burst_goes_with_rate(self) -> Self:
+        if self.burst is not None and self.rate is None:
+            raise ValueError("burst goes with rate, in commands a minute")
+        return self
 
 
 class Rule(Grant):
@@ -94,15 +104,18 @@ def _first(error: ValidationError) -> str:
 
 
 def refusal(
-    grant: Grant | None, action: str, path: Sequence[UUID] | frozenset[UUID], *, cascades: bool
+    grant: Grant | None, action: str, path: Collection[UUID] | None, *, cascades: bool
 ) -> str | None:
-    """Say what a grant does not allow, or None. `path` is the named workspace and all above it."""
+    """Say what a grant does not allow, or None.
+
+    `path` is the named workspace and all above it; None: nobody looked, and `roots` do not count.
+    """
     if grant is None:
         return "send any command"
     if action not in grant.actions:
         return action
     if cascades and not grant.cascade:
         return f"{action} with cascade"
-    if grant.roots is not None and not set(grant.roots) & set(path):
+    if grant.roots is not None and path is not None and not set(grant.roots) & set(path):
         return f"{action} this workspace"
     return None

@@ -74,6 +74,7 @@ def test_without_a_user_id_nothing_is_allowed_unless_it_is_not_required() -> Non
         (Grant(roots=(ROOT,)), False, None),
         (Grant(roots=(uuid4(),)), False, "pause this workspace"),
         (Grant(roots=()), False, "pause this workspace"),
+        (Grant(rate=1), False, None),
     ],
 )
 def test_what_is_not_granted_is_refused_and_named(
@@ -82,6 +83,19 @@ def test_what_is_not_granted_is_refused_and_named(
     """Each limit refuses by itself."""
     path = frozenset({uuid4(), ROOT})
     assert refusal(grant, "pause", path, cascades=cascades) == refused
+
+
+def test_where_nobody_looked_above_roots_refuse_nothing() -> None:
+    """What is refused for its rate is not looked up for that."""
+    assert refusal(Grant(roots=()), "pause", None, cascades=False) is None
+
+
+def test_a_rate_has_a_minutes_worth_at_once_where_nothing_else_is_said() -> None:
+    """And one command at least."""
+    for grant, burst in ((Grant(rate=90.5), 90), (Grant(rate=0.5), 1), (Grant(rate=6, burst=2), 2)):
+        limit = Policy(rules=Rules(default=grant)).limit_of("x")
+        assert limit is not None
+        assert (limit.rule, limit.rate, limit.burst) == ("default", grant.rate, burst)
 
 
 def test_the_lowest_cap_holds(rules: Rules) -> None:
@@ -103,6 +117,12 @@ def test_the_lowest_cap_holds(rules: Rules) -> None:
         ("[[rule]]\nname = 'x'\nusers = ['x']\nroots = ['x']", "rule.0.roots.0"),
         ("[[rule]]\nname = 'x'\nusers = ['x']\nmax_affected = 0", "rule.0.max_affected"),
         ("[[rule]]\nname = 'x'\nusers = ['x']\nactions = ['stop']", "rule.0.actions.0"),
+        ("[default]\nrate = 0", "default.rate"),
+        ("[default]\nrate = 'many'", "default.rate"),
+        ("[default]\nrate = 60\nburst = 0", "default.burst"),
+        ("[default]\nburst = 5", "default: .*burst goes with rate"),
+        ("program = ['']", "program.0"),
+        ("executors = 'executor'", "executors"),
         ("rules = 1", "rules"),
     ],
 )
