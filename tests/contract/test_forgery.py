@@ -67,6 +67,21 @@ async def test_a_forged_order_is_not_carried_out(
     assert "workspace.stopped" not in {one.type for one in caller.heard}
 
 
+@pytest.mark.settings(max_body=1000)
+@pytest.mark.usefixtures("program")
+async def test_what_is_over_the_limit_is_parked_unread(caller: WireCaller) -> None:
+    """Results and orders have the limit that commands have, whatever the broker lets through."""
+    big = b"[" * 1_000_000
+    for kind, exchange, queue in (
+        ("workspace.stopped", "workspace.events", "lifecycle.results"),
+        ("workspace.stop", "workspace.commands", "lifecycle.executor"),
+    ):
+        await caller.send(kind, big, exchange=exchange)
+        letter = await caller.take(f"{queue}.dead")
+        assert "more than" in str(letter.headers["x-death-reason"])
+        assert letter.body == big
+
+
 FORGED: dict[str, tuple[str, dict[str, Any]]] = {
     "another operation": ("stopped", {"operation_id": str(uuid4())}),
     "another workspace": ("stopped", {"workspace_id": str(uuid4())}),

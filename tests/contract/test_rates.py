@@ -66,7 +66,7 @@ async def test_over_the_rate_it_is_403_with_the_rule_and_when_to_come_back(
 async def test_what_is_known_or_refused_anyhow_costs_no_token(
     settings_of: Callable[..., Settings], caller: WireCaller, forest: Forest, user: str
 ) -> None:
-    """A repeated id gets its stored answer; what is malformed, expired or forbidden is not counted."""
+    """A repeated id gets its stored answer; nor is counted what is malformed or expired."""
     top, other = await forest.plant("top"), await forest.plant("other")
     fields: dict[str, Any] = {"workspace_id": top}
     past = {"not_after": "2000-01-01T00:00:00Z"}
