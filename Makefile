@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faults bench stack schemas clean
+.PHONY: help demo test lint types faults bench stack schemas lock audit clean
 BIN := .venv/bin
 JOBS ?= 4
 
@@ -41,6 +41,14 @@ stack: ## Bring up broker, database and AWS until Ctrl-C.
 schemas: ## Generate JSON Schema and AsyncAPI from the models.
 	@.ci/venv dev
 	@$(BIN)/workspace-lifecycle schemas
+
+lock: ## Pin the dependencies anew; .ci/venv installs exactly those.
+	@.ci/venv dev
+	@$(BIN)/python .ci/lock
+
+audit: ## Look the pinned dependencies up among the known vulnerabilities.
+	@.ci/venv dev
+	@$(BIN)/python .ci/audit
 
 clean: ## Remove what was made.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

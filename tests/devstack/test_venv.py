@@ -17,6 +17,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/venv", tmp_path / ".ci/venv")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for lock in ROOT.glob(".ci/lock-*.txt"):
+        shutil.copy(lock, tmp_path / ".ci")
     return tmp_path
 
 
@@ -34,13 +36,25 @@ def venv(project: Path, extra: str, **environment: str) -> "subprocess.Completed
 
 @pytest.mark.parametrize(("stamp", "extra"), [("dev", "dev"), ("dev", "devstack")])
 def test_the_second_time_it_is_silent_and_quick(project: Path, stamp: str, extra: str) -> None:
-    """A stamp newer than pyproject.toml is enough; the extra dev holds the extra devstack."""
+    """A stamp newer than what was asked for is enough; the extra dev holds the extra devstack."""
     (project / ".venv").mkdir()
     (project / f".venv/.with-{stamp}").touch()
     begin = time.monotonic()
     done = venv(project, extra)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", ".ci/lock-dev.txt"])
+def test_what_is_asked_for_anew_is_installed_anew(project: Path, changed: str) -> None:
+    """Also where only the lock has changed: a Python that cannot install anything is asked to."""
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/.with-dev").touch()
+    os.utime(project / changed, (2**31, 2**31))
+    broken = project / ".venv/bin/python"
+    broken.write_text('#!/bin/sh\ncase "$*" in *require-hashes*lock-dev.txt*) exit 7;; esac\n')
+    broken.chmod(0o755)
+    assert venv(project, "dev").returncode == 7
 
 
 @pytest.mark.parametrize("stamp", ["absent", "old"])
