@@ -6,7 +6,9 @@ from fnmatch import fnmatchcase
 from uuid import UUID
 
 from consumer.rules import Rules, refusal
+from schemas.topology import QUEUES
 
+_OURS = frozenset(queue.name for queue in QUEUES)
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
 """RabbitMQ's pseudo-queue: it reaches the caller's own channel and nothing else."""
 
@@ -53,8 +55,12 @@ class Policy:
         return self.implicit_cascade or app_id in self.implicit_cascade_apps
 
     def answers(self, reply_to: str) -> bool:
-        """Tell whether an answer may go there: it must not reach somebody else's queue."""
-        return is_direct(reply_to) or _matches(reply_to, self.reply_to_allow)
+        """Tell whether an answer may go there: it must not reach somebody else's queue.
+
+        Nor one of our own, however wide the operator's patterns are.
+        """
+        allowed = is_direct(reply_to) or _matches(reply_to, self.reply_to_allow)
+        return allowed and reply_to not in _OURS
 
     def forbids(
         self, user_id: str | None, action: str, path: frozenset[UUID] | None, *, cascades: bool

@@ -46,6 +46,13 @@ def test_nobody_elses_queue_is_answered(reply_to: str) -> None:
     assert not Policy(reply_to_allow=()).answers(reply_to)
 
 
+@pytest.mark.parametrize("queue", [queue.name for queue in QUEUES])
+def test_our_own_queues_are_never_answered(queue: str) -> None:
+    """However wide the operator's patterns are, and though they name one of them outright."""
+    assert Policy(reply_to_allow=("*",)).answers("replies")
+    assert not Policy(reply_to_allow=("*", "lifecycle.*", queue)).answers(queue)
+
+
 def test_reply_queues_are_patterns() -> None:
     """`replies.*` and a full name let in what they match; the case counts."""
     policy = Policy(reply_to_allow=("replies.*", "console-?", "[ab]"))
