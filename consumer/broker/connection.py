@@ -24,8 +24,8 @@ from aiormq.exceptions import (
 from yarl import URL
 
 from consumer import observe
-from consumer.broker.confirming import ConfirmingChannel, open_confirming
 from consumer.address import AddressError, check_files, query_of
+from consumer.broker.confirming import ConfirmingChannel, open_confirming
 from consumer.broker.identity import user_of
 from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError

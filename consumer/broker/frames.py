@@ -21,8 +21,8 @@ _SIZE_AT = 11
 """Where the body's size begins in a header frame: after type, channel, size, class and weight."""
 _SIZE = struct.Struct(">Q")
 _SHORT_SIZE = struct.Struct(">I")
-_BLANK = "\x01" * 36
-"""Stands for an id where a form is written: of a UUID's length, and no text that anybody sends."""
+_BLANK = "".join(map(chr, range(1, 37)))
+"""Stands for an id where a form is written: of a UUID's length, and found at one place alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelPreconditionFailed,
+)
 
 from consumer.broker.connection import TIMEOUT, connected, translating
 
@@ -50,7 +54,18 @@ async def _is_refused(url: str, name: str, attempt: _Attempt) -> bool:
                 await attempt(channel, name)
             except ChannelAccessRefused:
                 return True
+            except ChannelInvalidStateError:
+                if isinstance(await _reason(channel), ChannelAccessRefused):
+                    return True
+                raise
         return False
+
+
+async def _reason(channel: Channel) -> BaseException | None:
+    """Tell what closes a channel: a call that comes while it is being closed does not know."""
+    closing = channel.closing
+    await asyncio.wait([closing], timeout=TIMEOUT)
+    return closing.exception() if closing.done() and not closing.cancelled() else None
 
 
 async def _write(channel: Channel, exchange: str) -> None:

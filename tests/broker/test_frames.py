@@ -12,13 +12,13 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from consumer.broker.frames import Frames
+from consumer.broker.frames import _BLANK, Frames
 from consumer.broker.translate import outgoing
 from consumer.message import Outbound
 
 _MOST = 4096
 _SHORT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
-_IDS = st.uuids().map(str) | _SHORT.filter(bool) | st.just("\x01" * 36)
+_IDS = st.uuids().map(str) | _SHORT.filter(bool) | st.sampled_from([_BLANK, "\x01" * 36])
 _MESSAGES = st.builds(
     Outbound,
     exchange=st.sampled_from(["", "workspace.events", "amq.topic"]),

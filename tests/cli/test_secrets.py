@@ -156,7 +156,9 @@ def objects(stack: Stack, bucket_url: str) -> list[str]:
 
 def every_verb(group: click.Group = root, above: str = "") -> Iterator[str]:
     """Name every verb there is."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from every_verb(command, f"{above}{name} ")
         else:
