@@ -38,7 +38,7 @@ from schemas.events import (
 from schemas.problems import OK, Code
 
 Answer = Rejected | RejectedPreview | Summary | SummaryPreview
-NO_PLAN = Plan(exists=False)
+_VACANT = b'"workspaces":[]'
 _OUTCOMES: dict[type, Literal["rejected", "previewed", "carried"]] = {
     Reject: "rejected",
     Preview: "previewed",
@@ -117,14 +117,16 @@ def _answer(decided: Decided, max_listed: int) -> tuple[str, Answer]:
         case Carry() as carry:
             assert isinstance(received, Command)
             assert decided.recorded is not None
-            return f"{stem}.summary", summary(operation_id, received, plan, decided.recorded, carry)
+            found = decided.recorded
+            told = summary(operation_id, received, plan, found, carry, max_listed)
+            return f"{stem}.summary", told
         case _:
             assert_never(decided.decision)
 
 
 def _of_command(decided: Decided, kind: str, data: Answer) -> bytes:
     origin = decided.received.origin
-    return enveloped(
+    body = enveloped(
         kind,
         decided.operation_id,
         data,
@@ -134,6 +136,10 @@ def _of_command(decided: Decided, kind: str, data: Answer) -> bytes:
         causation_id=origin.message_id,
         traceparent=origin.traceparent,
     )
+    if decided.recorded is None:
+        return body
+    # Only here can this stand: within a text the quotes would be escaped.
+    return body.replace(_VACANT, _VACANT[:-2] + decided.recorded.changed.encode(), 1)
 
 
 def rejected(operation_id: UUID, received: Command | Problem, why: Reject, plan: Plan) -> Rejected:
@@ -142,15 +148,20 @@ def rejected(operation_id: UUID, received: Command | Problem, why: Reject, plan:
 
 
 def summary(
-    operation_id: UUID, command: Command, plan: Plan, recorded: Recorded, carry: Carry
+    operation_id: UUID,
+    command: Command,
+    plan: Plan,
+    recorded: Recorded,
+    carry: Carry,
+    max_listed: int,
 ) -> Summary:
-    """Say what an operation changed, as it was found under its locks."""
+    """Say what an operation changed, as found under its locks, but for the list of workspaces."""
     return Summary(
         **_operation(operation_id, command),
         **_found(plan),
         **_count(command, recorded.count),
-        workspaces=recorded.changed,
-        workspaces_truncated=len(recorded.changed) < recorded.count,
+        workspaces=(),
+        workspaces_truncated=recorded.count > max_listed,
         tree_etag=recorded.tree_etag,
         deprecated=carry.deprecated,
     )

@@ -25,7 +25,7 @@ from consumer.executor.fleet import FleetExecutor
 from consumer.executor.port import Executor
 from consumer.executor.simulated import SimulatedExecutor
 from consumer.executor.worker import Worker
-from consumer.lifecycle import Lifecycle
+from consumer.lifecycle.lifecycle import Lifecycle
 from consumer.message import UnavailableError
 from consumer.observe import listening, say
 from consumer.policy import Policy
@@ -122,7 +122,7 @@ async def serve(settings: Settings, roles: Sequence[Role], stop: asyncio.Event) 
     await _patiently(declaring, stop)
     async with AsyncExitStack() as exits:
         size = settings.database_connections
-        opening = partial(_entered, exits, lambda: opened(url, size))
+        opening = partial(_entered, exits, lambda: opened(url, size, steady=True))
         database = await _patiently(opening, stop)
         if database is not None:
             await _patiently(partial(_check, database), stop)

@@ -117,7 +117,7 @@ def _tree_changed(command: Command, plan: Plan) -> Reject | None:
 
 
 def _descendants_exist(command: Command, plan: Plan, policy: Policy) -> Reject | None:
-    if plan.descendant_count == 0 or _opted_in(command, policy):
+    if plan.descendant_count == 0 or opts_in(command, policy):
         return None
     count = plan.descendant_count
     below = f"{count} workspace{'' if count == 1 else 's'} below {plan.name} would be"
@@ -139,7 +139,7 @@ def _blast_radius(command: Command, plan: Plan, policy: Policy) -> Reject | None
     )
 
 
-def _opted_in(command: Command, policy: Policy) -> bool:
+def opts_in(command: Command, policy: Policy) -> bool:
     """Tell whether descendants may change. An undo names its set, so an absent flag suffices."""
     match command.data.cascade:
         case True:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, NewType
 from uuid import UUID, uuid5
 
 from schemas.commands import PauseWorkspace, ResumeWorkspace
-from schemas.events import Action, Ancestor, Changed, Descendant, NotRestored
+from schemas.events import Action, Ancestor, Descendant, NotRestored
 from schemas.problems import Code
 
 OperationId = NewType("OperationId", UUID)
@@ -102,6 +102,10 @@ class Plan:
         return self.descendant_count + self.named_changes
 
 
+NO_PLAN = Plan(exists=False)
+"""Of a workspace that is not there, or was not looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """Nothing changes; the sender is told why."""
@@ -129,13 +133,19 @@ Decision = Reject | Preview | Carry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What was changed in the database, as it was found under its locks."""
+    """What was changed in the database, as it was found under its locks.
+
+    Attributes:
+        changed: the first of them as a JSON array of `schemas.events.Changed`. It goes into the
+            answer as it is: of ten thousand nothing would be gained by reading it.
+
+    """
 
     generation: Generation
     count: int
     target_count: int
     tree_etag: str
-    changed: tuple[Changed, ...]
+    changed: str
 
 
 class Target(NamedTuple):

@@ -99,9 +99,13 @@ async def put_news(connection: Connection, news: Sequence[News], max_listed: int
         if one.settled or one.progressed or one.corrections:
             event = await _event(connection, one, max_listed)
             outgoing = Outgoing(
-                kind="event", type=event.type, body=event.body, derived_from=event.derived_from
+                operation_id=one.operation_id,
+                kind="event",
+                type=event.type,
+                body=event.body,
+                derived_from=event.derived_from,
             )
-            await put_outbox(connection, one.operation_id, [outgoing])
+            await put_outbox(connection, [outgoing])
 
 
 async def _event(connection: Connection, news: News, max_listed: int) -> Followed:

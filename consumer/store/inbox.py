@@ -1,5 +1,6 @@
 """What was seen before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -28,19 +29,34 @@ class Claim:
     at: datetime
 
 
-async def claim(connection: Connection, origin: Origin, operation_id: UUID) -> Claim:
-    """Remember a command. Not fresh: it is known already, and committed."""
-    row = await connection.fetchrow(
-        _SQL["claim"], origin.source, origin.key, origin.digest, operation_id
+async def claim(connection: Connection, commands: Sequence[tuple[Origin, UUID]]) -> list[Claim]:
+    """Remember commands, each with its operation. Not fresh: it is known already, and committed.
+
+    No two of them may have the same source and key.
+    """
+    origins = [origin for origin, _ in commands]
+    rows = await connection.fetch(
+        _SQL["claim"],
+        [origin.source for origin in origins],
+        [origin.key for origin in origins],
+        [origin.digest for origin in origins],
+        [operation_id for _, operation_id in commands],
     )
-    assert row is not None
-    return Claim(fresh=row["fresh"], at=row["at"])
+    return [Claim(row["fresh"], row["at"]) for row in rows]
 
 
-async def stored_answer(connection: Connection, origin: Origin) -> Stored:
-    """Give what was answered to a command that `claim` found known."""
-    row = await connection.fetchrow(_SQL["stored_answer"], origin.source, origin.key)
-    assert row is not None
-    return Stored(
-        operation_id=row["operation_id"], digest=row["digest"], answer_type=row["answer_type"]
+async def unclaim(connection: Connection, origins: Sequence[Origin]) -> None:
+    """Leave commands that this transaction claimed to another one."""
+    await connection.execute(
+        _SQL["unclaim"], [origin.source for origin in origins], [origin.key for origin in origins]
     )
+
+
+async def stored_answers(connection: Connection, origins: Sequence[Origin]) -> list[Stored]:
+    """Give what was answered to commands that `claim` found known."""
+    rows = await connection.fetch(
+        _SQL["stored_answers"],
+        [origin.source for origin in origins],
+        [origin.key for origin in origins],
+    )
+    return [Stored(**dict(row)) for row in rows]

@@ -1,6 +1,8 @@
 """Operations: what was decided, what was answered, and how it ended."""
 
-from dataclasses import astuple
+from collections.abc import Sequence
+from dataclasses import fields
+from operator import attrgetter
 from uuid import UUID
 
 from consumer.operation import Operation, Standing
@@ -8,11 +10,13 @@ from consumer.store.pool import Connection
 from consumer.store.statements import load
 
 _SQL = load("operations")
+_VALUES = attrgetter(*(field.name for field in fields(Operation)))
 
 
-async def record_operation(connection: Connection, operation: Operation) -> None:
-    """Write an operation; one with nothing open is settled at once."""
-    await connection.execute(_SQL["record_operation"], *astuple(operation))
+async def record_operations(connection: Connection, operations: Sequence[Operation]) -> None:
+    """Write operations; one with nothing open is settled at once."""
+    columns = zip(*map(_VALUES, operations), strict=True)
+    await connection.execute(_SQL["record_operations"], *columns)
 
 
 async def standing(connection: Connection, operation_id: UUID) -> Standing:

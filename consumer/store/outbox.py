@@ -22,6 +22,7 @@ class Outgoing:
     `derived_from` is what its id is derived from beside the operation; its type where it is None.
     """
 
+    operation_id: UUID
     kind: Literal["event", "reply", "fanout"]
     type: str
     reply_to: str | None = None
@@ -59,13 +60,11 @@ class Taken(NamedTuple):
 _OWN = len(Taken._fields) - 1
 
 
-async def put_outbox(
-    connection: Connection, operation_id: UUID, messages: Sequence[Outgoing]
-) -> None:
-    """Put messages about one operation into the outbox, in this order."""
+async def put_outbox(connection: Connection, messages: Sequence[Outgoing]) -> None:
+    """Put messages into the outbox, in this order."""
     await connection.execute(
         _SQL["put_outbox"],
-        operation_id,
+        [message.operation_id for message in messages],
         [message.kind for message in messages],
         [message.type for message in messages],
         [message.reply_to for message in messages],

@@ -10,6 +10,7 @@ import asyncpg
 from consumer.address import AddressError, check_files, query_of
 from consumer.message import UnavailableError
 from consumer.observe import say
+from consumer.store.statements import load
 from consumer.tls import Names, refused
 
 Connection: TypeAlias = (
@@ -17,6 +18,7 @@ Connection: TypeAlias = (
 )
 """A connection, lent by a pool or opened alone."""
 
+_SQL = load("pool")
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _AWAY = (
     OSError,
@@ -30,6 +32,14 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 _TRIES = 8
+STEADY = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+"""Every row that the program's work touches is found by an index: it costs what it touches. A
+planner that cannot know the tree, nor anything of new tables, would at times read whole ones."""
 SCHEMES = ("postgresql", "postgres")
 EXAMPLE = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 TLS = Names(ca="sslrootcert", certificate="sslcert", key="sslkey")
@@ -78,6 +88,26 @@ class Database:
                     f"the database is not available: {text_of(error)}"
                 ) from error
         raise UnavailableError(f"the transaction met others {_TRIES} times and was left for later")
+
+    async def run_briefly(self, work: Callable[[Connection], Awaitable[_T]]) -> _T:
+        """Do `work` in one such transaction, once, and without waiting long for anybody.
+
+        Raises:
+            StaleError: it met another one's lock, or what was planned is no longer there.
+            UnavailableError: as `run`.
+
+        """
+        try:
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                await connection.execute(_SQL["wait_briefly"])
+                return await work(connection)
+        except (asyncpg.LockNotAvailableError, *_AGAIN) as error:
+            raise StaleError(text_of(error)) from error
+        except _AWAY as error:
+            raise UnavailableError(f"the database is not available: {text_of(error)}") from error
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -128,8 +158,11 @@ def _check(url: str) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str, size: int) -> AsyncIterator[Database]:
+async def opened(url: str, size: int, *, steady: bool = False) -> AsyncIterator[Database]:
     """Open a pool of at most `size` connections, and close it at the end.
+
+    `steady`: for the program's own work, whose plans may not depend on what the tables held when
+    they were last looked at.
 
     Raises:
         UnavailableError: the database cannot be reached now.
@@ -143,7 +176,10 @@ async def opened(url: str, size: int) -> AsyncIterator[Database]:
             max_size=size,
             command_timeout=300,
             timeout=10,
-            server_settings={"application_name": "workspace-lifecycle"},
+            server_settings={
+                "application_name": "workspace-lifecycle",
+                **(STEADY if steady else {}),
+            },
         )
     try:
         yield Database(pool)

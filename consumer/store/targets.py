@@ -4,19 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from pydantic import TypeAdapter
 
 from consumer.operation import Generation, Recorded, Result
-from consumer.store.pool import Connection
+from consumer.store.pool import Connection, StaleError
 from consumer.store.statements import load
-from schemas.events import Action, Changed, Correction, Failure
+from schemas.events import Action, Correction, Failure
 
 _SQL = load("targets")
-_CHANGED = TypeAdapter(tuple[Changed, ...])
 _CORRECTIONS = TypeAdapter(tuple[Correction, ...])
 
 
@@ -56,22 +55,39 @@ class Claim:
     deadline: datetime
 
 
+class Change(NamedTuple):
+    """A tree that is to be changed by an operation."""
+
+    workspace_id: UUID
+    operation_id: UUID
+
+
 async def pause_targets(
-    connection: Connection, workspace_id: UUID, operation_id: UUID, max_listed: int
-) -> Recorded:
-    """Pause everything below and including the workspace that is not paused or removed."""
-    return _recorded(
-        await connection.fetchrow(_SQL["pause_targets"], workspace_id, operation_id, max_listed)
-    )
+    connection: Connection, changes: Sequence[Change], max_listed: int
+) -> list[Recorded]:
+    """Pause everything below and including each workspace that is not paused or removed.
+
+    Raises:
+        StaleError: a workspace stands in two of the trees.
+
+    """
+    roots, operation_ids = zip(*changes, strict=True)
+    rows = await connection.fetch(_SQL["pause_targets"], roots, operation_ids, max_listed)
+    return [_recorded(row) for row in rows]
 
 
 async def resume_targets(
-    connection: Connection, workspace_id: UUID, operation_id: UUID, max_listed: int
-) -> Recorded:
-    """Resume everything below and including the workspace that is paused."""
-    return _recorded(
-        await connection.fetchrow(_SQL["resume_targets"], workspace_id, operation_id, max_listed)
-    )
+    connection: Connection, changes: Sequence[Change], max_listed: int
+) -> list[Recorded]:
+    """Resume everything below and including each workspace that is paused.
+
+    Raises:
+        StaleError: a workspace stands in two of the trees.
+
+    """
+    roots, operation_ids = zip(*changes, strict=True)
+    rows = await connection.fetch(_SQL["resume_targets"], roots, operation_ids, max_listed)
+    return [_recorded(row) for row in rows]
 
 
 async def undo_targets(
@@ -154,12 +170,14 @@ async def failures(
 
 def _recorded(row: asyncpg.Record | None) -> Recorded:
     assert row is not None
+    if row["overlap"]:
+        raise StaleError("a workspace was moved into a tree that is changed beside its own")
     return Recorded(
         generation=Generation(row["generation"]),
         count=row["count"],
         target_count=row["target_count"],
         tree_etag=row["tree_etag"],
-        changed=_CHANGED.validate_json(row["changed"]),
+        changed=row["changed"],
     )
 
 

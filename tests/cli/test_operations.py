@@ -11,11 +11,11 @@ from uuid import UUID
 import pytest
 
 from consumer.operation import Operation
-from consumer.store.operations import record_operation
 from consumer.store.targets import expire_targets, settle_targets
 from tests.cli.conftest import Cli
 from tests.store.carried import Carried, pause
 from tests.support.forest import Forest
+from tests.support.one import record_operation
 
 BEGAN = datetime(2020, 5, 28, 9, 30, tzinfo=UTC)
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,7 +16,7 @@ from consumer.devstack.stack import Stack
 from consumer.operation import Operation
 from consumer.rules import Grant, Rule, Rules
 from consumer.settings import Settings
-from consumer.store.operations import record_operation
+from consumer.store.operations import record_operations
 from consumer.store.pool import Connection, StaleError
 from schemas.events import Summary
 from tests.support.caller import WireCaller
@@ -100,13 +100,13 @@ async def test_a_transaction_that_is_done_again_costs_one_token(
     top, other = await forest.plant("top"), await forest.plant("other")
     tries: list[Operation] = []
 
-    async def late(connection: Connection, operation: Operation) -> None:
-        tries.append(operation)
+    async def late(connection: Connection, operations: Sequence[Operation]) -> None:
+        tries.extend(operations)
         if len(tries) < 4:
             raise StaleError("the tree changed")
-        await record_operation(connection, operation)
+        await record_operations(connection, operations)
 
-    monkeypatch.setattr("consumer.lifecycle.record_operation", late)
+    monkeypatch.setattr("consumer.lifecycle.transaction.record_operations", late)
     async with running(settings_of(policy_file=limited(user, 2))):
         for one in (top, other):
             answer = await caller.ask("workspace.pause", {"workspace_id": one}, user_id=user)

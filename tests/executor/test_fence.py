@@ -12,10 +12,10 @@ import pytest
 from consumer.executor.fence import Fence
 from consumer.executor.port import Order
 from consumer.store.pool import Database
-from consumer.store.targets import pause_targets, resume_targets
 from tests.executor.orders import order
 from tests.store.carried import Carried, pause, resume, undo
 from tests.support.forest import Forest
+from tests.support.one import pause_targets, resume_targets
 
 
 @pytest.fixture

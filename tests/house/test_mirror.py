@@ -28,7 +28,7 @@ WITHOUT = {
     "consumer/executor/refusals.py": "a table for one executor; tests/executor/test_ec2.py",
     "consumer/executor/simulated.py": "one of a suite's; tests/executor/test_conformance.py",
     "consumer/foreseen.py": "one class; tests/cli/test_verbs.py sees what ends a verb",
-    "consumer/lifecycle.py": "its promises are the contract's; tests/contract/test_decision.py",
+    "consumer/lifecycle/lifecycle.py": "the contract's promises; tests/contract/test_decision.py",
     "consumer/record.py": "a noun; tests/audit/test_lines.py writes it and reads it back",
     "consumer/store/waiting.py": "one count; tests/console/test_server.py",
     "consumer/store/forest.py": "one listing; tests/cli/test_verbs.py",

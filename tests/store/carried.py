@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from consumer.operation import Operation, Outcome, Recorded, Result
-from consumer.store.operations import record_operation
 from consumer.store.pool import Connection
-from consumer.store.targets import pause_targets, resume_targets, undo_targets
+from consumer.store.targets import undo_targets
 from schemas.events import Action
+from tests.support.one import pause_targets, record_operation, resume_targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from consumer.store.history import (
     recent_operations,
     workspace_operations,
 )
-from consumer.store.operations import record_operation
 from consumer.store.statements import load
 from consumer.store.targets import expire_targets, settle_targets
 from tests.store.carried import pause, resume
 from tests.support.forest import Forest
+from tests.support.one import record_operation
 
 BEGAN = datetime(2020, 5, 28, 9, 30, tzinfo=UTC)
 MANY = 50_000

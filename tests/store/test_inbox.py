@@ -7,8 +7,8 @@ from uuid import uuid4
 import asyncpg
 
 from consumer.operation import Origin
-from consumer.store.inbox import claim, stored_answer
 from tests.store.carried import blocked, operation
+from tests.support.one import claim, stored_answer
 
 ORIGIN = Origin(
     action="pause", source="tests", message_id="1", key="1", digest=b"digest", app_id="tests"

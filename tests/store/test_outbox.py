@@ -13,25 +13,25 @@ from consumer.store.outbox import (
     Outgoing,
     confirm_outbox,
     leave_relay,
-    put_outbox,
     take_outbox,
     try_relay,
 )
 from consumer.store.statements import load
 from tests.store.carried import operation, pause
 from tests.support.forest import Forest
+from tests.support.one import outgoing, put_outbox
 
 PLENTY = 1_000_000
 
 
 def event(kind: str, body: bytes | None = b"body") -> Outgoing:
     """Make an event."""
-    return Outgoing(kind="event", type=kind, body=body)
+    return outgoing("event", kind, body=body)
 
 
 def fanout() -> Outgoing:
     """Make a fan-out."""
-    return Outgoing(kind="fanout", type="workspace.stop")
+    return outgoing("fanout", "workspace.stop")
 
 
 async def paused(forest: Forest, count: int) -> tuple[UUID, Sequence[UUID]]:
@@ -54,7 +54,7 @@ async def test_messages_leave_in_the_order_in_which_they_were_put(forest: Forest
 async def test_without_a_body_a_message_is_its_operations_answer(forest: Forest) -> None:
     """The summary and the reply carry the stored answer; a body of its own goes before it."""
     answered = await operation(forest.connection, answer=b"the answer")
-    reply = Outgoing(kind="reply", type="s", reply_to="amq.gen-x", correlation_id="c")
+    reply = outgoing("reply", "s", reply_to="amq.gen-x", correlation_id="c")
     await put_outbox(forest.connection, answered, [event("s", None), reply, event("settled")])
     taken = await take_outbox(forest.connection, 10, PLENTY)
     assert [one.body for one in taken] == [b"the answer", b"the answer", b"body"]

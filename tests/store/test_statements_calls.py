@@ -34,7 +34,7 @@ def _calls() -> Iterator[tuple[str, str, int]]:
 
 
 def _arguments(written: list[ast.expr]) -> int:
-    """Count arguments; `*astuple(operation)` is as many as an Operation has fields."""
+    """Count arguments; `*columns` is as many as an Operation has fields."""
     spread = sum(len(fields(Operation)) for one in written if isinstance(one, ast.Starred))
     return spread + sum(not isinstance(one, ast.Starred) for one in written)
 
@@ -105,5 +105,5 @@ def test_nothing_stands_outside_a_statement() -> None:
 
 def test_what_is_loaded_is_what_is_written() -> None:
     """What load gives is the texts by name, without their headings."""
-    assert load("inbox")["claim"].startswith("with claimed as (")
+    assert load("inbox")["claim"].startswith("with asked as (")
     assert "-- name" not in load("inbox")["claim"]

@@ -10,18 +10,11 @@ import asyncpg
 import pytest
 
 from consumer.operation import Operation, Outcome, Result
-from consumer.store.operations import record_operation, standing
+from consumer.store.operations import standing
 from consumer.store.pool import Connection, Database
-from consumer.store.targets import (
-    News,
-    expire_targets,
-    failures,
-    newest,
-    pause_targets,
-    resume_targets,
-    settle_targets,
-)
+from consumer.store.targets import News, expire_targets, failures, newest, settle_targets
 from tests.support.forest import Forest
+from tests.support.one import pause_targets, record_operation, resume_targets
 
 
 @pytest.fixture

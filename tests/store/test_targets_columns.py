@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from consumer.store.targets import newest
+from schemas.events import Changed
 from tests.store.carried import pause, resume, undo
 from tests.support.forest import Forest
 
@@ -138,8 +140,9 @@ async def test_what_changed_is_told_in_order_and_cut_with_the_count_whole(forest
     top = await forest.plant("top", *(f"top/w{i:03}:degraded" for i in range(129)))
     recorded = (await pause(forest.connection, top)).recorded
     assert recorded.count == 130
-    assert [one.name for one in recorded.changed] == ["top", *(f"w{i:03}" for i in range(99))]
-    assert {one.previous_status for one in recorded.changed[1:]} == {"degraded"}
+    changed = TypeAdapter(list[Changed]).validate_json(recorded.changed)
+    assert [one.name for one in changed] == ["top", *(f"w{i:03}" for i in range(99))]
+    assert {one.previous_status for one in changed[1:]} == {"degraded"}
 
 
 @pytest.mark.parametrize("action", [pause, resume])
@@ -151,7 +154,7 @@ async def test_a_command_that_finds_nothing_to_change_changes_nothing(
     first = await action(forest.connection, top)
     before = await forest.snapshot()
     again = await action(forest.connection, top)
-    assert (again.recorded.count, again.recorded.changed) == (0, ())
+    assert (again.recorded.count, again.recorded.changed) == (0, "[]")
     assert await forest.snapshot() == before
     assert again.operation_id != first.operation_id
     assert again.recorded.tree_etag != ""

@@ -8,8 +8,9 @@ import pytest
 
 from consumer.store.pool import Connection, Database
 from consumer.store.statements import load
-from consumer.store.tree import lineage, lock_tree, plan_cascade
+from consumer.store.tree import lineage, lock_tree
 from tests.support.forest import Forest
+from tests.support.one import plan_cascade
 
 
 @pytest.fixture
@@ -120,9 +121,10 @@ async def test_the_walk_uses_the_index_on_parent_id(
     await connection.execute("analyze workspaces")
     top = await connection.fetchval("select id from workspaces where name = 'w1'")
     await connection.execute(
-        "prepare walk (uuid, text, integer) as " + load("tree")["plan_cascade"]
+        "prepare walk (uuid[], text[], integer[], integer) as " + load("tree")["plan_cascades"]
     )
-    lines = await connection.fetch(f"explain analyze execute walk ('{top}', 'pause', 10)")
+    values = f"'{{{top}}}', '{{pause}}', '{{10}}', null"
+    lines = await connection.fetch(f"explain analyze execute walk ({values})")
     text = "\n".join(line[0] for line in lines)
     assert "workspaces_parent_id" in text
     assert "Seq Scan on workspaces" not in text

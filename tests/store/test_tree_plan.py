@@ -7,11 +7,13 @@ import asyncpg
 import pytest
 
 from consumer.operation import Plan
+from consumer.store.pool import STEADY
 from consumer.store.statements import load
-from consumer.store.tree import lineage, lock_tree, plan_cascade, plan_undo
+from consumer.store.tree import lineage, lock_tree, plan_undo
 from schemas.events import Action
 from tests.store.carried import blocked, operation, pause, resume
 from tests.support.forest import Forest
+from tests.support.one import plan_cascade
 
 
 async def plan(forest: Forest, name: str, action: Action = "pause", most: int = 100) -> Plan:
@@ -314,10 +316,16 @@ async def test_an_undo_knows_only_a_pause_of_this_very_workspace(forest: Forest)
 @pytest.mark.parametrize(
     ("noun", "name", "types", "values"),
     [
-        ("tree", "plan_cascade", "uuid, text, integer", "$top, 'pause', 10"),
-        ("tree", "lock_tree", "uuid", "$top"),
-        ("targets", "pause_targets", "uuid, uuid, integer", "$top, gen_random_uuid(), 10"),
-        ("targets", "resume_targets", "uuid, uuid, integer", "$top, gen_random_uuid(), 10"),
+        (
+            "tree",
+            "plan_cascades",
+            "uuid[], text[], integer[], integer",
+            "'{$top}', '{pause}', '{10}', 500",
+        ),
+        ("tree", "lock_tree", "uuid", "'$top'"),
+        ("tree", "try_lock_trees", "uuid[]", "'{$top}'"),
+        ("targets", "pause_targets", "uuid[], uuid[], integer", "'{$top}', '{$top}', 10"),
+        ("targets", "resume_targets", "uuid[], uuid[], integer", "'{$top}', '{$top}', 10"),
     ],
 )
 async def test_a_command_reads_its_own_tree_and_no_more(
@@ -335,10 +343,12 @@ async def test_a_command_reads_its_own_tree_and_no_more(
         top,
     )
     await connection.execute("analyze workspaces")
+    for setting, value in STEADY.items():
+        await connection.execute(f"set {setting} = {value}")
     await connection.execute(f"prepare measured ({types}) as {load(noun)[name]}")
     for mode in ("force_custom_plan", "force_generic_plan"):
         await connection.execute(f"set plan_cache_mode = {mode}")
-        execute = f"execute measured ({values.replace('$top', repr(str(top)))})"
+        execute = f"execute measured ({values.replace('$top', str(top))})"
         async with connection.transaction():
             rows = await connection.fetch(f"explain {execute}")
         text = "\n".join(row[0] for row in rows)

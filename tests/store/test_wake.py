@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 
 from consumer.observe import listening
-from consumer.store.outbox import Outgoing, put_outbox
 from consumer.store.wake import Wake
 from tests.store.carried import operation
+from tests.support.one import outgoing, put_outbox
 
 LISTENERS = """
 select pid from pg_stat_activity
@@ -39,7 +39,7 @@ async def woken(event: asyncio.Event) -> None:
 
 async def put(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Put a message into the outbox."""
-    message = Outgoing(kind="event", type="t", body=b"")
+    message = outgoing("event", "t", body=b"")
     await put_outbox(connection, await operation(connection), [message])
 
 

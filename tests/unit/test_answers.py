@@ -1,7 +1,7 @@
 """What is said about an operation has the contract's shapes, and tells nobody too much."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from consumer.answers import (
-    NO_PLAN,
     Decided,
     corrected_event,
     progress_event,
@@ -20,6 +19,7 @@ from consumer.answers import (
     settled_event,
 )
 from consumer.operation import (
+    NO_PLAN,
     Carry,
     Command,
     Decision,
@@ -111,11 +111,16 @@ def recorded(listed: int = 4, count: int | None = None, targets: int | None = No
         count=whole,
         target_count=whole if targets is None else targets,
         tree_etag=ETAG,
-        changed=tuple(
+        changed=as_json(
             Changed(workspace_id=UUID(int=number), name=f"{number}", previous_status="online")
             for number in range(listed)
         ),
     )
+
+
+def as_json(changed: Iterable[Changed]) -> str:
+    """Write a list as the database does."""
+    return f"[{','.join(one.model_dump_json() for one in changed)}]"
 
 
 def noted(
@@ -225,7 +230,7 @@ class TestAnswers:
         )
         named = Changed(workspace_id=NAMED, name="Top", previous_status="online")
         changed = (named, *below) if named_changes else below
-        what = replace(recorded(0, len(changed)), changed=changed)
+        what = replace(recorded(0, len(changed)), changed=as_json(changed))
         real = data_of(noted(commanded(action), Carry(deprecated=True), plan, what))
         dry = noted(commanded(action), Preview(Carry(deprecated=True)), plan)
         assert data_of(dry) == {**real, "would": "summary"}
@@ -287,7 +292,7 @@ class TestAnswers:
         """The count is of all there are, however few of them are listed."""
         why = Reject(Code.DESCENDANTS_EXIST, "because")
         refused = data_of(noted(commanded(), why, planned(listed, count)))
-        done = data_of(noted(commanded(), Carry(), planned(), recorded(listed, count)))
+        done = data_of(noted(commanded(), Carry(), planned(), recorded(listed, count), listed))
         assert (len(refused["descendants"]), refused["descendant_count"]) == (listed, count)
         assert (len(done["workspaces"]), done["paused_count"]) == (listed, count)
         assert refused["descendants_truncated"] is done["workspaces_truncated"] is truncated

@@ -1,14 +1,19 @@
--- name: record_operation :exec
--- Write a command's outcome and its answer, open where targets are. Locks nothing that exists.
+-- name: record_operations :exec
+-- Write commands' outcomes and answers, open where targets are. Locks nothing that exists.
 insert into lifecycle.operation (
     operation_id, action, workspace_id, source, app_id, message_id, correlation_id, traceparent,
     cascade, undo, requested_by, reason, outcome, status, code, deprecated, generation,
-    answer_type, answer, target_count, open_count, succeeded_count, recorded_at, deadline,
+    answer_type, answer, target_count, open_count, recorded_at, deadline, succeeded_count,
     settled_at
 )
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-       $20::integer, $21::integer, $20::integer - $21::integer, $22::timestamptz, $23,
-       case when $21::integer = 0 then $22::timestamptz end;
+select o.*, o.target_count - o.open_count, case when o.open_count = 0 then o.recorded_at end
+from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::text[], $9::boolean[], $10::uuid[], $11::text[], $12::text[], $13::text[],
+            $14::smallint[], $15::text[], $16::boolean[], $17::bigint[], $18::text[],
+            $19::bytea[], $20::integer[], $21::integer[], $22::timestamptz[], $23::timestamptz[])
+    as o (operation_id, action, workspace_id, source, app_id, message_id, correlation_id,
+          traceparent, cascade, undo, requested_by, reason, outcome, status, code, deprecated,
+          generation, answer_type, answer, target_count, open_count, recorded_at, deadline);
 
 -- name: standing :one
 -- How an operation stands. Locks nothing.

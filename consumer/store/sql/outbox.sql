@@ -1,10 +1,11 @@
 -- name: put_outbox :exec
--- Put messages about one operation into the outbox, in this order. Locks nothing that exists.
+-- Put messages into the outbox, in this order. Locks nothing that exists.
 insert into lifecycle.outbox
     (operation_id, kind, type, reply_to, correlation_id, body, derived_from)
-select $1, m.kind, m.type, m.reply_to, m.correlation_id, m.body, m.derived_from
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
-    with ordinality as m (kind, type, reply_to, correlation_id, body, derived_from, place)
+select m.operation_id, m.kind, m.type, m.reply_to, m.correlation_id, m.body, m.derived_from
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+    with ordinality as m (operation_id, kind, type, reply_to, correlation_id, body, derived_from,
+                          place)
 order by m.place;
 
 -- name: try_relay :one

@@ -1,55 +1,74 @@
--- name: pause_targets :one
--- Pause all of $1's tree that is not paused: lock the workspaces in the order of their ids, write
--- a target for each, change them, and tell the set as it was found under the locks.
-with made as materialized (
-    select nextval('lifecycle.generation') as generation
+-- name: pause_targets :many
+-- Pause all that is not paused of each tree $1, for the operation $2: lock the workspaces in the
+-- order of their ids, write a target for each, change them, and tell each set as it was found under
+-- the locks. Tells an overlap where one stands in two of the trees: then nothing of it is right.
+with asked as (
+    select * from unnest($1::uuid[], $2::uuid[]) with ordinality as a (root, operation_id, place)
+), made as materialized (
+    select *, nextval('lifecycle.generation') as generation from asked order by place
 ), locked as materialized (
-    select w.id, s.depth, w.name, w.status::text as status, w.url, w.instance_id, w.runtime
-    from lifecycle.subtree($1) s join workspaces w on w.id = s.id
+    select w.id, m.operation_id, m.generation, s.depth, w.name, w.status::text as status, w.url,
+           w.instance_id, w.runtime
+    from made m, lifecycle.subtree(m.root) s join workspaces w on w.id = s.id
     where w.status::text not in ('paused', 'removed')
     order by w.id for no key update of w
 ), written as (
     insert into lifecycle.target
-    select $2, l.id, m.generation, l.depth, l.name, l.instance_id, l.runtime, l.status, l.url, true
-    from locked l, made m
+    select operation_id, id, generation, depth, name, instance_id, runtime, status, url, true
+    from locked
 ), changed as (
     update workspaces w set status = 'paused', url = '', updated_at = now()
     from locked l where w.id = l.id
-), listed as (
-    select id as workspace_id, name, status as previous_status from locked
-    order by depth, name collate "C", id limit $3
+), ranked as (
+    select l.*, row_number() over w as rank from locked l
+    window w as (partition by operation_id order by depth, name collate "C", id)
+), told as (
+    select operation_id, count(*) as count, lifecycle.etag(array_agg(id)) as tree_etag,
+           '[' || string_agg(row_to_json((select l from (
+               select r.id as workspace_id, r.name, r.status as previous_status) l))::text, ','
+               order by rank) filter (where rank <= $3) || ']' as changed
+    from ranked r group by operation_id
 )
-select generation, (select count(*) from locked) as count,
-       (select count(*) from locked) as target_count,
-       lifecycle.etag(array(select id from locked)) as tree_etag,
-       coalesce((select json_agg(l) from listed l), '[]')::text as changed
-from made;
+select m.generation, coalesce(t.count, 0) as count, coalesce(t.count, 0) as target_count,
+       coalesce(t.tree_etag, lifecycle.etag('{}')) as tree_etag,
+       coalesce(t.changed, '[]') as changed,
+       (select count(*) > count(distinct id) from locked) as overlap
+from made m left join told t using (operation_id) order by m.place;
 
--- name: resume_targets :one
--- Resume all of $1's tree that is paused: as pause_targets, the other way.
-with made as materialized (
-    select nextval('lifecycle.generation') as generation
+-- name: resume_targets :many
+-- Resume all that is paused of each tree $1, for the operation $2: as pause_targets, the other way.
+with asked as (
+    select * from unnest($1::uuid[], $2::uuid[]) with ordinality as a (root, operation_id, place)
+), made as materialized (
+    select *, nextval('lifecycle.generation') as generation from asked order by place
 ), locked as materialized (
-    select w.id, s.depth, w.name, w.status::text as status, w.url, w.instance_id, w.runtime
-    from lifecycle.subtree($1) s join workspaces w on w.id = s.id
+    select w.id, m.operation_id, m.generation, s.depth, w.name, w.status::text as status, w.url,
+           w.instance_id, w.runtime
+    from made m, lifecycle.subtree(m.root) s join workspaces w on w.id = s.id
     where w.status::text = 'paused'
     order by w.id for no key update of w
 ), written as (
     insert into lifecycle.target
-    select $2, l.id, m.generation, l.depth, l.name, l.instance_id, l.runtime, l.status, l.url, true
-    from locked l, made m
+    select operation_id, id, generation, depth, name, instance_id, runtime, status, url, true
+    from locked
 ), changed as (
     update workspaces w set status = 'provisioning', updated_at = now()
     from locked l where w.id = l.id
-), listed as (
-    select id as workspace_id, name, status as previous_status from locked
-    order by depth, name collate "C", id limit $3
+), ranked as (
+    select l.*, row_number() over w as rank from locked l
+    window w as (partition by operation_id order by depth, name collate "C", id)
+), told as (
+    select operation_id, count(*) as count, lifecycle.etag(array_agg(id)) as tree_etag,
+           '[' || string_agg(row_to_json((select l from (
+               select r.id as workspace_id, r.name, r.status as previous_status) l))::text, ','
+               order by rank) filter (where rank <= $3) || ']' as changed
+    from ranked r group by operation_id
 )
-select generation, (select count(*) from locked) as count,
-       (select count(*) from locked) as target_count,
-       lifecycle.etag(array(select id from locked)) as tree_etag,
-       coalesce((select json_agg(l) from listed l), '[]')::text as changed
-from made;
+select m.generation, coalesce(t.count, 0) as count, coalesce(t.count, 0) as target_count,
+       coalesce(t.tree_etag, lifecycle.etag('{}')) as tree_etag,
+       coalesce(t.changed, '[]') as changed,
+       (select count(*) > count(distinct id) from locked) as overlap
+from made m left join told t using (operation_id) order by m.place;
 
 -- name: undo_targets :one
 -- Put the pause $4 of $1 back: what ran before is started, what did not is only set back to what
@@ -89,7 +108,7 @@ with made as materialized (
 select generation, (select count(*) from locked) as count,
        (select count(*) from locked where ran) as target_count,
        lifecycle.etag(array(select id from locked)) as tree_etag,
-       coalesce((select json_agg(l) from listed l), '[]')::text as changed
+       coalesce((select json_agg(l) from listed l), '[]')::text as changed, false as overlap
 from made;
 
 -- name: standings :many

@@ -20,32 +20,59 @@ from (
     offset 0
 ) a;
 
--- name: plan_cascade :one
--- What a pause or resume of $1 would meet: the set that would change as count, etag and the first
--- $3 in order, the nearest paused ancestor, a cycle. Locks nothing.
-with below as (
-    select s.*, case $2::text when 'pause' then s.status not in ('paused', 'removed')
-                              else s.status = 'paused' end as changes
-    from lifecycle.subtree($1) s
-), listed as (
-    select id as workspace_id, name, status, parent_id, depth, active_tasks
-    from below where changes and depth > 0
-    order by depth, name collate "C", id limit $3
-), above as (
-    select * from lifecycle.ancestry($1)
-), ancestor as (
-    -- On a cycle everything above is below as well, and none of it stands over the named one.
-    select id as workspace_id, name, status from above
-    where status = 'paused' and height > 0 and not exists (select from above where parent_id = $1)
-    order by height limit 1
-)
-select named.name, named.status, named.changes as named_changes,
-       (select count(*) from below where changes and depth > 0) as descendant_count,
-       lifecycle.etag(array(select id from below where changes)) as tree_etag,
-       coalesce((select json_agg(l) from listed l), '[]')::text as descendants,
-       (select row_to_json(a) from ancestor a)::text as paused_ancestor,
-       (select id from above where parent_id = mark limit 1) as cycle_at
-from below named where depth = 0 and status <> 'removed';
+-- name: try_lock_trees :many
+-- The same locks for many named workspaces, none of which is above another, without waiting: tells
+-- of each whether all were to be had. What was got of others is kept until the transaction ends.
+select coalesce(bool_and(
+           case when l.height = 0 or (l.depth > 64 and l.place = 1)
+                then pg_try_advisory_xact_lock(uuid_hash_extended(l.id, 4909))
+                when l.place <= 64
+                then pg_try_advisory_xact_lock_shared(uuid_hash_extended(l.id, 4909))
+           end), true) as locked
+from unnest($1::uuid[]) with ordinality as asked (root, place)
+left join lateral (
+    select id, height, count(*) over () as depth, row_number() over (order by height desc) as place
+    from lifecycle.ancestry(asked.root)
+) l on true
+group by asked.place
+order by asked.place;
+
+-- name: plan_cascades :many
+-- What pauses or resumes ($2) of the workspaces $1 would meet, each by itself: the set that would
+-- change as count, etag and the first $3 in order, the nearest paused ancestor, a cycle. A tree of
+-- $4 workspaces or more is not looked at further, and too large. Nulls where there is none. Locks
+-- nothing.
+select p.*
+from unnest($1::uuid[], $2::text[], $3::integer[]) with ordinality
+    as asked (root, action, listed, place)
+left join lateral (
+    with below as materialized (
+        select s.*, case asked.action when 'pause' then s.status not in ('paused', 'removed')
+                                      else s.status = 'paused' end as changes
+        from lifecycle.subtree(asked.root) s limit $4
+    ), listed as (
+        select id as workspace_id, name, status, parent_id, depth, active_tasks
+        from below where changes and depth > 0
+        order by depth, name collate "C", id limit asked.listed
+    ), above as (
+        select * from lifecycle.ancestry(asked.root)
+    ), ancestor as (
+        -- On a cycle everything above is below as well, and none of it stands over the named one.
+        select id as workspace_id, name, status from above
+        where status = 'paused' and height > 0
+          and not exists (select from above where parent_id = asked.root)
+        order by height limit 1
+    )
+    select named.name, named.status, named.changes as named_changes,
+           (select count(*) from below where changes and depth > 0) as descendant_count,
+           lifecycle.etag(array(select id from below where changes)) as tree_etag,
+           coalesce((select json_agg(l) from listed l), '[]')::text as descendants,
+           (select row_to_json(a) from ancestor a)::text as paused_ancestor,
+           (select id from above where parent_id = mark limit 1) as cycle_at,
+           coalesce((select count(*) from below) >= $4, false) as too_large
+    from below named where depth = 0 and status <> 'removed'
+) p on true
+order by asked.place;
 
 -- name: plan_undo :one
 -- What undoing the pause $2 of $1 would meet: the set is what that pause changed, is still below
