@@ -211,6 +211,7 @@ def _environment(
         "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
         "HOME": str(folder),
         "LANG": "C.UTF-8",
+        "ERL_CRASH_DUMP": "/dev/null",  # or a node whose folder goes dumps where we were started
         "ERL_EPMD_PORT": str(names),
         "ERL_EPMD_ADDRESS": HOST,
         "RABBITMQ_NODENAME": f"lifecycle-{uuid4().hex[:8]}@localhost",

@@ -101,6 +101,7 @@ async def test_a_queue_that_refuses_holds_up_and_loses_nothing(
 
     async def harm(_: Ready) -> None:
         async with nacking(urls.amqp):
+            await sent.send(A_ROUND)
             await asyncio.sleep(1)
 
     await harmed(urls, sent, harm, 2)
@@ -221,6 +222,7 @@ _SETTLING = 10.0
 
 
 @_ALONE
+@pytest.mark.timeout(300)
 async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
     alone: Urls, node: Node, connection: Connection
 ) -> None:
@@ -256,6 +258,7 @@ async def test_nacked_again_and_again(urls: Urls, sent: Load, connection: Connec
 
     async def harm(_: Ready) -> None:
         async with nacking(urls.amqp):
+            await sent.send(A_ROUND)
             await asyncio.sleep(1)
 
     async with stalls(urls, sent) as stall:

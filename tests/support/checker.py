@@ -207,9 +207,14 @@ async def _ready(channel: AbstractChannel, queue: str) -> int:
 
 
 async def _all(channel: AbstractChannel, queue: str) -> list[aio_pika.abc.AbstractIncomingMessage]:
-    """Take everything out of a queue."""
+    """Take everything out of a queue that nobody publishes to any more."""
     declared = await channel.get_queue(queue, ensure=False)
-    taken = []
-    while (message := await declared.get(no_ack=True, fail=False)) is not None:
-        taken.append(message)
+    taken: list[aio_pika.abc.AbstractIncomingMessage] = []
+    while count := await _ready(channel, queue):
+        wanted = len(taken) + count
+        async with asyncio.timeout(_PATIENCE), declared.iterator(no_ack=True) as messages:
+            async for message in messages:
+                taken.append(message)
+                if len(taken) == wanted:
+                    break
     return taken
