@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 from pamqp.commands import Basic
 
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, translating
@@ -43,7 +47,10 @@ async def verify_user(link: Link) -> None:
 
 
 async def missing(link: Link, queues: Sequence[Queue]) -> list[str]:
-    """Name what the broker lacks of the topology. Looking takes no permission.
+    """Name what the broker lacks of the topology, as far as it lets us look.
+
+    Until 4.2.5 looking takes no permission, since 4.3.1 any for that name (rabbitmq-server#16272).
+    What we may not look at is taken to be there: a publish or a consumer finds out.
 
     Raises:
         UnavailableError: the connection broke.
@@ -62,6 +69,8 @@ async def _has(link: Link, *, exchange: str = "", queue: str = "") -> bool:
             await _look(channel, exchange, queue)
         except ChannelNotFoundEntity:
             return False
+        except ChannelAccessRefused:
+            return True
         await channel.close()
     return True
 

@@ -87,7 +87,7 @@ class Found:
     """One of our queues as the broker has it.
 
     Attributes:
-        there: False where it was never declared.
+        there: False where it was never declared; True also where we may not look.
         compared: False where we may not declare it, and so cannot tell whether it is as we need.
 
     """
@@ -138,6 +138,8 @@ async def _examine(link: Link, queue: Queue) -> Found:
             found = await channel.declare_queue(queue.name, passive=True, timeout=TIMEOUT)
         except ChannelNotFoundEntity:
             return Found(queue.name, there=False)
+        except ChannelAccessRefused:
+            return Found(queue.name, there=True, compared=False)
     seen = found.declaration_result
     messages, consumers = seen.message_count or 0, seen.consumer_count or 0
     try:

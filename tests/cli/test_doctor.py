@@ -133,7 +133,7 @@ async def test_a_clock_that_is_off_is_noted(
     """Callers who send not_after would wonder."""
     name = database_url.rpartition("/")[2]
     await connection.execute(
-        "create function clock_timestamp() returns timestamptz language sql as"
+        "create function public.clock_timestamp() returns timestamptz language sql as"
         " $$ select now() + interval '5 minutes' $$;"
         f' alter database "{name}" set search_path = public, pg_catalog'
     )
