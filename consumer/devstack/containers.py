@@ -14,7 +14,7 @@ from uuid import uuid4
 import asyncpg
 
 from consumer.devstack.management import answers
-from consumer.devstack.server import StackError, wait
+from consumer.devstack.server import StackError, free_ports, wait
 
 try:
     import docker
@@ -65,15 +65,65 @@ def container_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
         StackError: the engine cannot run it.
 
     """
-    secret = uuid4().hex
-    account = {"RABBITMQ_DEFAULT_USER": _USER, "RABBITMQ_DEFAULT_PASS": secret}
-    with _running(RABBITMQ, (5672, 15672), account, say) as container:
+    with _rabbitmq(say, {5672: None, 15672: None}) as node:
+        yield node.amqp, node.management
+
+
+class ContainerNode:
+    """RabbitMQ in a container, which can be killed and started again with its data and ports.
+
+    Attributes:
+        amqp, management: its URLs.
+
+    """
+
+    def __init__(self, container: Any, secret: str) -> None:
         host = container.get_container_host_ip()
         amqp, management = (container.get_exposed_port(port) for port in (5672, 15672))
-        url = f"http://{_USER}:{secret}@{host}:{management}"
+        self.amqp = f"amqp://{_USER}:{secret}@{host}:{amqp}/"
+        self.management = f"http://{_USER}:{secret}@{host}:{management}"
+        self._container = container.get_wrapped_container()
+
+    def up(self) -> None:
+        """Start it where it is down, and wait until it answers."""
+        self._container.start()
         listening = "health/checks/port-listener/5672"  # the engine's proxy accepts before it does
-        wait("RabbitMQ in its container", None, lambda: answers(url, listening))
-        yield f"amqp://{_USER}:{secret}@{host}:{amqp}/", url
+        wait("RabbitMQ in its container", None, lambda: answers(self.management, listening))
+
+    def down(self) -> None:
+        """Kill it."""
+        self._container.kill()
+        self._container.wait()
+
+    def ctl(self, *arguments: str) -> None:
+        """Run `rabbitmqctl` on it."""
+        code, said = self._container.exec_run(["rabbitmqctl", *arguments])
+        if code:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {said.decode().strip()}")
+
+
+@contextmanager
+def container_node(say: Callable[[str], None]) -> Iterator[ContainerNode]:
+    """Run RabbitMQ in a container that can be stopped and started again.
+
+    Raises:
+        StackError: the engine cannot run it.
+
+    """
+    with _rabbitmq(say, dict(zip((5672, 15672), free_ports(2), strict=True))) as node:
+        yield node
+
+
+@contextmanager
+def _rabbitmq(
+    say: Callable[[str], None], ports: Mapping[int, int | None]
+) -> Iterator[ContainerNode]:
+    secret = uuid4().hex
+    account = {"RABBITMQ_DEFAULT_USER": _USER, "RABBITMQ_DEFAULT_PASS": secret}
+    with _running(RABBITMQ, ports, account, say) as container:
+        node = ContainerNode(container, secret)
+        node.up()
+        yield node
 
 
 @contextmanager
@@ -91,7 +141,7 @@ def container_postgres(say: Callable[[str], None]) -> Iterator[str]:
         "POSTGRES_DB": "postgres",
     }
     command = "postgres -c max_connections=300 -c fsync=off"
-    with _running(POSTGRES, (5432,), account, say, command) as container:
+    with _running(POSTGRES, {5432: None}, account, say, command) as container:
         host, port = container.get_container_host_ip(), container.get_exposed_port(5432)
         url = f"postgresql://{_USER}:{secret}@{host}:{port}/postgres"
         wait("PostgreSQL in its container", None, lambda: asyncio.run(_connects(url)))
@@ -101,7 +151,7 @@ def container_postgres(say: Callable[[str], None]) -> Iterator[str]:
 @contextmanager
 def _running(
     image: str,
-    ports: tuple[int, ...],
+    ports: Mapping[int, int | None],
     environment: Mapping[str, str],
     say: Callable[[str], None],
     command: str | None = None,
@@ -110,7 +160,9 @@ def _running(
         container = None
         try:
             container = DockerContainer(image, command=command, labels={label: "yes"})
-            container.with_exposed_ports(*ports).with_envs(**environment)
+            container.with_envs(**environment)
+            for inside, outside in ports.items():
+                container.with_bind_ports(inside, outside)
             _announce(container, image, say)
             container.start()
         except (DockerException, OSError) as error:

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import aio_pika
 import pytest
 
-from consumer.devstack.containers import DOCKER_INSTALLED, engine_answers
+from consumer.devstack.containers import DOCKER_INSTALLED, container_node, engine_answers
 
 if not DOCKER_INSTALLED or not engine_answers():
     pytest.skip("no Docker engine answers here", allow_module_level=True)
@@ -64,6 +65,21 @@ def test_containers_serve_and_go_with_their_parent(ending: str) -> None:
     while ours & marked() and time.monotonic() < end:
         time.sleep(0.2)
     assert not ours & marked()
+
+
+async def test_a_killed_node_comes_back_with_its_messages() -> None:
+    """On the ports that it had."""
+    with container_node(print) as node:
+        async with await aio_pika.connect(node.amqp) as connection:
+            channel = await connection.channel()
+            await channel.declare_queue("kept", durable=True)
+            await channel.default_exchange.publish(aio_pika.Message(b"", delivery_mode=2), "kept")
+        node.ctl("eval", "ok.")
+        node.down()
+        node.up()
+        async with await aio_pika.connect(node.amqp) as connection:
+            kept = await (await connection.channel()).get_queue("kept")
+            assert kept.declaration_result.message_count == 1
 
 
 def test_an_engine_elsewhere_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
