@@ -26,7 +26,7 @@ types: ## Check types.
 	@.ci/venv dev
 	$(BIN)/mypy
 
-faults: ## Kill and cut everything; takes long.
+faults: ## Kill and cut everything; FAULTS_SECONDS=180 is the long run.
 	@.ci/venv dev
 	$(BIN)/pytest -m faults --timeout 1800 $(ARGS)
 

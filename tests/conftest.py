@@ -24,12 +24,14 @@ from tests.support.documented import Users, documented_users
 from tests.support.forest import Forest
 from tests.support.front import Front, front_before
 from tests.support.program import running
+from tests.support.report import pytest_terminal_summary
 from tests.support.sharing import pytest_configure_node, pytest_unconfigure, shared_stack
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-__all__ = ["pytest_configure_node", "pytest_unconfigure"]  # hooks: pytest finds them here
+# hooks: pytest finds them here
+__all__ = ["pytest_configure_node", "pytest_terminal_summary", "pytest_unconfigure"]
 _NOT_OURS = (
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",

@@ -1,12 +1,8 @@
 """The broker does what brokers do: restarts, alarms, deletions, kills, nacks, silence."""
 
 import asyncio
-import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from random import Random
 from typing import TypeAlias
 
 import aio_pika
@@ -16,62 +12,18 @@ from aio_pika.exceptions import DeliveryError
 
 from consumer.broker.topology import declare
 from consumer.devstack.broker import Node, installed, private_node
-from consumer.devstack.server import free_ports
 from schemas.topology import WORK_QUEUES
 from tests.broker.gate import gate_before
 from tests.support.checker import drained
+from tests.support.harm import harmed
 from tests.support.load import Load, loading
 from tests.support.program import process
+from tests.support.ready import Ready
 from tests.support.siege import Urls
-from tests.support.trial import A_ROUND, SEED, SETTINGS, report, settled, stalls
+from tests.support.trial import A_ROUND, SEED, SETTINGS, Trying, settled
 
-_TIMES = 15
-_PATIENCE = 60.0
 _ALONE = pytest.mark.skipif(installed() is None, reason="no RabbitMQ to start and stop here")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-
-class Ready:
-    """What a program's /readyz says."""
-
-    def __init__(self) -> None:
-        (port,) = free_ports(1)
-        self.listen = f"127.0.0.1:{port}"
-
-    async def until(self, status: int, *words: str) -> None:
-        """Wait for a status whose body has these words."""
-        found, body, end = 0, "", time.monotonic() + _PATIENCE
-        while found != status or not all(word in body for word in words):
-            assert time.monotonic() < end, f"still {found} {body}, not {status} {words}"
-            await asyncio.sleep(0.05)
-            found, body = await asyncio.to_thread(self._asked)
-
-    def _asked(self) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://{self.listen}/readyz", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-
-async def harmed(
-    urls: Urls, sent: Load, harm: Callable[[Ready], Awaitable[None]], times: int, amqp: str = ""
-) -> None:
-    """Do one kind of harm to the broker of a running program, under load, again and again."""
-    random, ready = Random(SEED), Ready()
-    settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
-    async with process(amqp or urls.amqp, urls.database, **settings) as program:
-        await ready.until(200)
-        for _ in range(times):
-            sending = asyncio.create_task(sent.send(A_ROUND))
-            await asyncio.sleep(random.uniform(0, 0.3))
-            await harm(ready)
-            await sending
-            await ready.until(200)
-        assert program.process.returncode is None
 
 
 @asynccontextmanager
@@ -94,9 +46,7 @@ async def nacking(url: str) -> AsyncIterator[None]:
         await full.delete(if_unused=False, if_empty=False)
 
 
-async def test_a_queue_that_refuses_holds_up_and_loses_nothing(
-    urls: Urls, sent: Load, connection: Connection
-) -> None:
+async def test_a_queue_that_refuses_holds_up_and_loses_nothing(urls: Urls, sent: Load) -> None:
     """What is nacked is published again, under its id, until it is taken."""
 
     async def harm(_: Ready) -> None:
@@ -104,8 +54,8 @@ async def test_a_queue_that_refuses_holds_up_and_loses_nothing(
             await sent.send(A_ROUND)
             await asyncio.sleep(1)
 
-    await harmed(urls, sent, harm, 2)
-    found = await settled(urls, sent, connection)
+    await harmed(urls, sent, harm, range(2))
+    found = await settled(urls, sent)
     assert found.valid(), found
     assert found.repeated > 0
 
@@ -131,13 +81,11 @@ async def test_deleted_queues_are_declared_and_consumed_again(
             await harm(ready)
         await sent.send(A_ROUND)
         await drained(sent.channel, connection)
-    found = await settled(urls, sent, connection)
+    found = await settled(urls, sent)
     assert found.valid(), found
 
 
-async def test_a_silence_longer_than_the_heartbeat_is_noticed(
-    urls: Urls, sent: Load, connection: Connection
-) -> None:
+async def test_a_silence_longer_than_the_heartbeat_is_noticed(urls: Urls, sent: Load) -> None:
     """A network that takes and gives nothing: the connection is given up, and another opened."""
     async with gate_before(f"{urls.amqp}?heartbeat=1") as gate:
 
@@ -147,8 +95,8 @@ async def test_a_silence_longer_than_the_heartbeat_is_noticed(
             gate.cut()
             gate.thaw()
 
-        await harmed(urls, sent, harm, 1, gate.url)
-    found = await settled(urls, sent, connection)
+        await harmed(urls, sent, harm, range(1), gate.url)
+    found = await settled(urls, sent)
     assert found.valid(), found
 
 
@@ -229,8 +177,8 @@ async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
     """Each once, and readiness tells of it; the program lives through all of them."""
     async with loading(alone.amqp, connection, SEED) as sent:
         for harm in _HARMS:
-            await harmed(alone, sent, _harms(node, sent)[harm], 1)
-        found = await settled(alone, sent, connection)
+            await harmed(alone, sent, _harms(node, sent)[harm], range(1))
+        found = await settled(alone, sent)
     assert found.valid(), found
 
 
@@ -239,21 +187,18 @@ async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("harm", [*_HARMS, "broker killed"])
 async def test_harmed_again_and_again(
-    alone: Urls, node: Node, connection: Connection, harm: str
+    alone: Urls, node: Node, connection: Connection, trial: Trying, harm: str
 ) -> None:
     """One kind many times over; FAULTS_SEED replays it."""
     async with loading(alone.amqp, connection, SEED) as sent:
         await asyncio.sleep(_SETTLING)
-        async with stalls(alone, sent) as stall:
-            await harmed(alone, sent, _harms(node, sent)[harm], _TIMES)
-        found = await settled(alone, sent, connection)
-    report(harm, _TIMES, found, stall)
-    assert found.valid(), found
+        async with trial(harm, alone, sent) as going:
+            await harmed(alone, sent, _harms(node, sent)[harm], going.again())
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-async def test_nacked_again_and_again(urls: Urls, sent: Load, connection: Connection) -> None:
+async def test_nacked_again_and_again(urls: Urls, sent: Load, trial: Trying) -> None:
     """A queue that refuses every event for a second, many times over."""
 
     async def harm(_: Ready) -> None:
@@ -261,30 +206,5 @@ async def test_nacked_again_and_again(urls: Urls, sent: Load, connection: Connec
             await sent.send(A_ROUND)
             await asyncio.sleep(1)
 
-    async with stalls(urls, sent) as stall:
-        await harmed(urls, sent, harm, _TIMES)
-    found = await settled(urls, sent, connection)
-    report("publishes nacked", _TIMES, found, stall)
-    assert found.valid(), found
-
-
-@pytest.mark.faults
-@pytest.mark.timeout(3600)
-async def test_rivals_killed_in_turn(urls: Urls, sent: Load, connection: Connection) -> None:
-    """Three programs on one broker and one database; one after the other is killed."""
-    random = Random(SEED)
-
-    async def live_and_die(number: int) -> None:
-        for _ in range(_TIMES):
-            async with process(urls.amqp, urls.database, **SETTINGS):
-                await asyncio.sleep(random.uniform(1, 3) + number * 0.1)
-
-    async with stalls(urls, sent) as stall:
-        rivals = [asyncio.create_task(live_and_die(number)) for number in range(3)]
-        while not all(rival.done() for rival in rivals):
-            await sent.send(A_ROUND)
-            await asyncio.sleep(0.3)
-        await asyncio.gather(*rivals)
-    found = await settled(urls, sent, connection)
-    report("three rivals killed in turn", 3 * _TIMES, found, stall)
-    assert found.valid(), found
+    async with trial("publishes nacked", urls, sent) as going:
+        await harmed(urls, sent, harm, going.again())

@@ -1,21 +1,20 @@
 """Broker and database are cut off, frozen and refused under load; nothing is lost or doubled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 
-import asyncpg
 import pytest
 
 from tests.broker.gate import Gate, gate_before
+from tests.support.harm import recovered
 from tests.support.load import Load
 from tests.support.program import process
 from tests.support.siege import Urls
-from tests.support.trial import A_ROUND, SEED, SETTINGS, report, settled, stalls
+from tests.support.trial import A_ROUND, SEED, SETTINGS, Trying, settled
 
 Fault = Callable[[Gate], Awaitable[None]]
-_SIDES = ("broker", "database")
-_TIMES = 30
+SIDES = ("broker", "database")
 
 
 async def cut(gate: Gate) -> None:
@@ -50,7 +49,7 @@ FAULTS: Mapping[str, Fault] = {
 }  # fmt: skip
 
 
-async def besieged(urls: Urls, sent: Load, faults: list[tuple[str, str]]) -> None:
+async def besieged(urls: Urls, sent: Load, faults: Iterable[tuple[str, str]]) -> None:
     """Run a program behind gates, and do this to it, one thing after the other, under load."""
     random = Random(SEED)
     async with (
@@ -64,30 +63,26 @@ async def besieged(urls: Urls, sent: Load, faults: list[tuple[str, str]]) -> Non
             await asyncio.sleep(random.uniform(0, 0.5))
             await FAULTS[fault](gates[whom])
             await sending
-        if program.process.returncode is not None:
-            await program.ended()
-        assert program.process.returncode is None, program.lines[-3:]
+        await recovered(urls, sent)
+        await program.lives()
 
 
 async def test_cut_off_from_broker_and_database_nothing_is_lost_or_doubled(
-    urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]"
+    urls: Urls, sent: Load
 ) -> None:
     """Each fault once on either side; the program lives through all of them."""
-    await besieged(urls, sent, [(whom, fault) for fault in FAULTS for whom in _SIDES])
-    found = await settled(urls, sent, connection)
+    await besieged(urls, sent, [(whom, fault) for fault in FAULTS for whom in SIDES])
+    found = await settled(urls, sent)
     assert found.valid(), found
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("whom", _SIDES)
+@pytest.mark.parametrize("whom", SIDES)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_cut_off_again_and_again(
-    urls: Urls, sent: Load, connection: "asyncpg.Connection[asyncpg.Record]", whom: str, fault: str
+    urls: Urls, sent: Load, trial: Trying, whom: str, fault: str
 ) -> None:
     """One fault many times over; FAULTS_SEED replays it."""
-    async with stalls(urls, sent) as stall:
-        await besieged(urls, sent, [(whom, fault)] * _TIMES)
-    found = await settled(urls, sent, connection)
-    report(f"{whom} {fault}", _TIMES, found, stall)
-    assert found.valid(), found
+    async with trial(f"{whom} {fault}", urls, sent) as going:
+        await besieged(urls, sent, ((whom, fault) for _ in going.again()))

@@ -34,11 +34,12 @@ class Load:
     Attributes:
         roots: the workspaces that are named.
         sent: how often each command was sent, by its id.
+        wanted: those, and the one that the broker has not taken yet.
 
     """
 
     def __init__(self, url: str, roots: Sequence[UUID], seed: int) -> None:
-        self.roots, self.sent = roots, Counter[str]()
+        self.roots, self.sent, self.wanted = roots, Counter[str](), set[str]()
         self._url, self._random = url, Random(seed)
         self._turn = asyncio.Lock()
         self._connection: AbstractConnection | None = None
@@ -76,6 +77,7 @@ class Load:
         for _ in range(count):
             async with self._turn:
                 kind, body, identity = self._drawn()
+                self.wanted.add(identity)
                 message = aio_pika.Message(
                     body, message_id=identity, app_id="load", reply_to=REPLIES, delivery_mode=2
                 )

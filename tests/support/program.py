@@ -56,6 +56,12 @@ class Process:
                 return self.lines[-1]
         raise AssertionError(f"the program ended without saying {fact}: {self.lines[-3:]}")
 
+    async def lives(self) -> None:
+        """See that it has not ended by itself."""
+        if self.process.returncode is not None:
+            await self.ended()
+        assert self.process.returncode is None, self.lines[-3:]
+
     async def ended(self) -> int:
         """Wait until it has ended; give its exit code."""
         assert self.process.stderr is not None
