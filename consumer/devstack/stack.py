@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from consumer.devstack.aws import private_aws
-from consumer.devstack.broker import private_broker
+from consumer.devstack.broker import Node, private_broker, private_node
 from consumer.devstack.containers import (
     DOCKER_INSTALLED,
+    ContainerNode,
     container_broker,
+    container_node,
     container_postgres,
     engine_answers,
 )
@@ -20,6 +22,8 @@ from consumer.devstack.postgres import private_postgres
 from consumer.devstack.server import StackError
 
 Source = Literal["environment", "docker", "private"]
+OwnNode: TypeAlias = ContainerNode | Node
+"""A RabbitMQ that nobody else uses, which can be killed and started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,16 @@ def embedded(say: Callable[[str], None]) -> Iterator[Stack]:
         amqp_url, management_url = first.result()
         origin = {"broker": broker_origin, "database": database_origin, "aws": aws_origin}
         yield Stack(amqp_url, management_url, second.result(), third.result(), origin)
+
+
+def own_node(say: Callable[[str], None]) -> AbstractContextManager[OwnNode]:
+    """Run a RabbitMQ of one's own, in a container or from what is installed.
+
+    Raises:
+        StackError: none can be had here.
+
+    """
+    return container_node(say) if _own_source() == "docker" else private_node(say)
 
 
 def _own_source() -> Source:

@@ -11,7 +11,9 @@ import pytest
 from aio_pika.exceptions import DeliveryError
 
 from consumer.broker.topology import declare
-from consumer.devstack.broker import Node, installed, private_node
+from consumer.devstack.broker import installed
+from consumer.devstack.containers import engine_answers
+from consumer.devstack.stack import OwnNode, own_node
 from schemas.topology import WORK_QUEUES
 from tests.broker.gate import gate_before
 from tests.support.checker import drained
@@ -22,7 +24,9 @@ from tests.support.ready import Ready
 from tests.support.siege import Urls
 from tests.support.trial import A_ROUND, SEED, SETTINGS, Trying, settled
 
-_ALONE = pytest.mark.skipif(installed() is None, reason="no RabbitMQ to start and stop here")
+_ALONE = pytest.mark.skipif(
+    installed() is None and not engine_answers(), reason="no RabbitMQ to start and stop here"
+)
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -101,9 +105,9 @@ async def test_a_silence_longer_than_the_heartbeat_is_noticed(urls: Urls, sent: 
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[Node]:
+async def node() -> AsyncIterator[OwnNode]:
     """Start a node of the test's own, to be stopped and started again."""
-    holding = private_node(lambda _: None)
+    holding = own_node(lambda _: None)
     node = await asyncio.to_thread(holding.__enter__)
     try:
         yield node
@@ -112,54 +116,42 @@ async def node() -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def alone(node: Node, database_url: str) -> Urls:
+async def alone(node: OwnNode, database_url: str) -> Urls:
     """Give a broker that nobody else uses."""
     await declare(node.amqp)
     return Urls(node.amqp, database_url)
 
 
-async def restarted(node: Node) -> None:
+async def restarted(node: OwnNode) -> None:
     """Stop the node in order, and start it again."""
     await asyncio.to_thread(node.ctl, "stop_app")
     await asyncio.to_thread(node.down)
     await asyncio.to_thread(node.up)
 
 
-async def killed(node: Node) -> None:
+async def killed(node: OwnNode) -> None:
     """Kill the node with SIGKILL, and start it again."""
     await asyncio.to_thread(node.down)
     await asyncio.to_thread(node.up)
 
 
-async def alarmed(node: Node, ready: Ready, sent: Load) -> None:
-    """Have the node believe that it has no memory left, until the program has told so.
-
-    A connection is blocked when it publishes, so something has to be under way all the time.
-    """
-    over = asyncio.Event()
-
-    async def go_on() -> None:
-        while not over.is_set():
-            await sent.send(1)
-
-    going = asyncio.create_task(go_on())
+async def alarmed(node: OwnNode, ready: Ready) -> None:
+    """Have the node believe that it has no memory left, until the program has told so."""
     await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0")
     await ready.until(503, "memory")
-    over.set()
     await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.6")
-    await going
 
 
-async def bereft(node: Node) -> None:
+async def bereft(node: OwnNode) -> None:
     """Kill every channel within the broker, which closes what they were on."""
     await asyncio.to_thread(node.ctl, "eval", "[exit(P, kill) || P <- rabbit_channel:list()].")
 
 
-def _harms(node: Node, sent: Load) -> Mapping[str, Callable[[Ready], Awaitable[None]]]:
+def _harms(node: OwnNode) -> Mapping[str, Callable[[Ready], Awaitable[None]]]:
     return {
         "broker restarted": lambda _: restarted(node),
         "broker killed": lambda _: killed(node),
-        "memory alarm": lambda ready: alarmed(node, ready, sent),
+        "memory alarm": lambda ready: alarmed(node, ready),
         "channels killed": lambda _: bereft(node),
     }
 
@@ -172,12 +164,12 @@ _SETTLING = 10.0
 @_ALONE
 @pytest.mark.timeout(300)
 async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
-    alone: Urls, node: Node, connection: Connection
+    alone: Urls, node: OwnNode, connection: Connection
 ) -> None:
     """Each once, and readiness tells of it; the program lives through all of them."""
     async with loading(alone.amqp, connection, SEED) as sent:
         for harm in _HARMS:
-            await harmed(alone, sent, _harms(node, sent)[harm], range(1))
+            await harmed(alone, sent, _harms(node)[harm], range(1))
         found = await settled(alone, sent)
     assert found.valid(), found
 
@@ -187,13 +179,13 @@ async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("harm", [*_HARMS, "broker killed"])
 async def test_harmed_again_and_again(
-    alone: Urls, node: Node, connection: Connection, trial: Trying, harm: str
+    alone: Urls, node: OwnNode, connection: Connection, trial: Trying, harm: str
 ) -> None:
     """One kind many times over; FAULTS_SEED replays it."""
     async with loading(alone.amqp, connection, SEED) as sent:
         await asyncio.sleep(_SETTLING)
         async with trial(harm, alone, sent) as going:
-            await harmed(alone, sent, _harms(node, sent)[harm], going.again())
+            await harmed(alone, sent, _harms(node)[harm], going.again())
 
 
 @pytest.mark.faults

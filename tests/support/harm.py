@@ -1,7 +1,8 @@
 """Harm to what stands around a running program, under load; the program has to live through it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from random import Random
 
 from tests.support.checker import drained
@@ -9,7 +10,9 @@ from tests.support.load import Load
 from tests.support.program import process
 from tests.support.ready import Ready
 from tests.support.siege import Urls
-from tests.support.trial import A_ROUND, SEED, SETTINGS, connected
+from tests.support.trial import SEED, SETTINGS, connected
+
+_BREATH = 0.02
 
 
 async def harmed(
@@ -28,13 +31,30 @@ async def harmed(
     async with process(amqp or urls.amqp, urls.database, **settings) as program:
         await ready.until(200)
         for _ in times:
-            sending = asyncio.create_task(sent.send(A_ROUND))
-            await asyncio.sleep(random.uniform(0, 0.3))
-            await harm(ready)
-            await sending
+            async with steady(sent):
+                await asyncio.sleep(random.uniform(0, 0.3))
+                await harm(ready)
             await ready.until(200)
         await recovered(urls, sent)
         await program.lives()
+
+
+@asynccontextmanager
+async def steady(sent: Load) -> AsyncIterator[None]:
+    """Send commands all the time, some dozens a second, until the block ends."""
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        while not over.is_set():
+            await sent.send(1)
+            await asyncio.sleep(_BREATH)
+
+    going = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        over.set()
+        await going
 
 
 async def recovered(urls: Urls, sent: Load) -> None:
