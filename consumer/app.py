@@ -18,6 +18,7 @@ from consumer.broker.consume import Consumer
 from consumer.broker.identity import user_of
 from consumer.broker.publish import Publisher
 from consumer.broker.stream import Stream
+from consumer.broker.suspects import Suspects, Watch
 from consumer.broker.topology import declare
 from consumer.executor.ec2 import Ec2
 from consumer.executor.fence import Fence
@@ -35,6 +36,7 @@ from consumer.settings import Retention, Settings
 from consumer.settlement import Deadlines, Settlement
 from consumer.store.migrate import check
 from consumer.store.pool import Database, NotAdmittedError, opened
+from consumer.store.suspects import SuspectNotes
 from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
@@ -48,6 +50,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _T = TypeVar("_T")
 _RESULTS_PREFETCH = 1000
 _EXECUTOR_PREFETCH = 1000
+_WATCHED = 0.25
+"""Seconds for which an order that came again and again is alone: EC2 takes minutes for each."""
 _LONGEST_PAUSE = 5.0
 
 
@@ -153,6 +157,7 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     amqp = settings.amqp_url.get_secret_value()
     queues = queues_of(settings)
     publisher = Publisher(amqp, queues=queues)
+    suspects = Suspects(SuspectNotes(database))
     services: list[Service] = []
     if {"relay", "executor"} & set(roles):
         services.append(publisher)
@@ -161,7 +166,7 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
         services.append(Wake(settings.database_url.get_secret_value(), wake))
         services.append(Relay(database, publisher.publish, wake))
     if "settlement" in roles:
-        services.extend(_settlement(settings, database, amqp))
+        services.extend(_settlement(settings, database, suspects))
     if "executor" in roles and settings.executor != "none":
         fence = Fence(database)
         executor = _executor(settings, fence)
@@ -169,7 +174,12 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
         worker = Worker(executor, fence.standing, publisher.publish, policy, settings.max_body)
         services.append(
             Consumer(
-                amqp, EXECUTOR_QUEUE, worker.handle, prefetch=_EXECUTOR_PREFETCH, queues=queues
+                amqp,
+                EXECUTOR_QUEUE,
+                worker.handle,
+                prefetch=_EXECUTOR_PREFETCH,
+                queues=queues,
+                watch=Watch(suspects, _WATCHED),
             )
         )
     if "commands" in roles:
@@ -181,7 +191,12 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
         )
         services.append(
             Consumer(
-                amqp, COMMANDS_QUEUE, lifecycle.handle, prefetch=settings.prefetch, queues=queues
+                amqp,
+                COMMANDS_QUEUE,
+                lifecycle.handle,
+                prefetch=settings.prefetch,
+                queues=queues,
+                watch=Watch(suspects),
             )
         )
     if "archive" in roles and (bucket := bucket_of(settings)) is not None:
@@ -192,17 +207,18 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     return services
 
 
-def _settlement(settings: Settings, database: Database, amqp: str) -> list[Service]:
+def _settlement(settings: Settings, database: Database, suspects: Suspects) -> list[Service]:
     settlement = Settlement(database, policy_of(settings), max_body=settings.max_body)
     deadlines = Deadlines(
         database, settle_timeout=settings.settle_timeout, max_listed=settings.max_listed
     )
     results = Consumer(
-        amqp,
+        settings.amqp_url.get_secret_value(),
         RESULTS_QUEUE,
         settlement.handle,
         prefetch=_RESULTS_PREFETCH,
         queues=queues_of(settings),
+        watch=Watch(suspects),
     )
     return [deadlines, results]
 

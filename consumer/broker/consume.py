@@ -4,23 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import TypeVar
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from consumer import observe
 from consumer.broker.connection import TIMEOUT, Backoff, Link, cancelled, keep, pause, translating
 from consumer.broker.parking import Parking, UnparkableError, reason
+from consumer.broker.suspects import SUSPECT, OverError, UnendedError, Watch
 from consumer.broker.topology import declare_on
 from consumer.broker.translate import inbound
 from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError, UnreadableError
 from schemas.topology import QUEUES, Queue
 
+T = TypeVar("T")
 Handle = Callable[[Inbound], Awaitable[None]]
-
-
-class _OverError(Exception):
-    """The session ended while a delivery waited for another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,8 @@ class Consumer:
 
     It returns: acknowledged. UnavailableError: called again, as long as it takes. UnreadableError:
     parked. Anything else: counted by the broker and delivered again, parked after `attempts`.
+
+    What kills the process is handled alone, where there is a `watch`, and parked after as many.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Consumer:
         prefetch: int,
         attempts: int = 5,
         queues: Sequence[Queue] = QUEUES,
+        watch: Watch | None = None,
     ) -> None:
         self._url, self._queue, self._handle, self._queues = url, queue, handle, queues
-        self._prefetch, self._attempts = prefetch, attempts
+        self._prefetch, self._attempts, self._watch = prefetch, attempts, watch
         self._parking = Parking(url, queue, queues)
         self._hands: set[asyncio.Task[None]] = set()
 
@@ -134,28 +136,50 @@ class Consumer:
             observe.say("delivery.taken")
             try:
                 await self._attempt(session, held, message)
-            except _OverError:
+            except OverError:
                 await _late(session.give_back(held))
             except UnavailableError as error:
                 observe.say("delivery.unsettled", why=str(error))
 
     async def _attempt(self, session: _Session, held: DeliveredMessage, message: Inbound) -> None:
-        failure = _unreadable(held) or await self._handled(session, message)
+        failure = _unreadable(held) or await self._watched(session, message)
         if failure is None:
             await session.ack(held)
             observe.say("delivery.acknowledged")
         elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
             await self._park(session, held, failure)
+            if isinstance(failure, UnendedError) and self._watch:
+                await self._watch.suspects.forget(message)
         else:
             observe.say("delivery.failed", why=reason(failure), attempt=message.deliveries + 1)
             await pause(min(0.1 * 2**message.deliveries, 5.0), session.over)
             await session.reject(held, requeue=True)
 
+    async def _watched(self, session: _Session, message: Inbound) -> Exception | None:
+        """Call the handler; alone for what came before and was never ended."""
+        watch = self._watch
+        if watch is None or message.deliveries < SUSPECT:
+            return await self._handled(session, message)
+        most = max(1, self._attempts - SUSPECT)
+        try:
+            return await _insist(
+                session,
+                lambda: watch.suspects.watch(
+                    message,
+                    lambda: self._handled(session, message),
+                    most,
+                    watch.seconds,
+                    session.over,
+                ),
+            )
+        except UnendedError as error:
+            return error
+
     async def _handled(self, session: _Session, message: Inbound) -> Exception | None:
         """Call the handler; what it raises is the answer, save what is not the message's fault."""
         try:
             await _insist(session, self._tries(message))
-        except _OverError:
+        except OverError:
             raise
         except asyncio.CancelledError:
             if cancelled():
@@ -189,18 +213,16 @@ def _unreadable(held: DeliveredMessage) -> UnreadableError | None:
     )
 
 
-async def _insist(session: _Session, call: Callable[[], Awaitable[object]]) -> None:
+async def _insist(session: _Session, call: Callable[[], Awaitable[T]]) -> T:
     """Call until it does not raise UnavailableError, or the session is over."""
     backoff = Backoff()
     while not session.over.is_set():
         try:
-            await call()
+            return await call()
         except UnavailableError as error:
             observe.say("delivery.retried", why=str(error))
             await pause(backoff.next(), session.over)
-        else:
-            return
-    raise _OverError
+    raise OverError
 
 
 async def _late(settling: Awaitable[None]) -> None:

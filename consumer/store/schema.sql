@@ -118,6 +118,14 @@ create table lifecycle.pruning (
 
 create unique index pruning_once on lifecycle.pruning ((true));
 
+-- Messages that came again and again, by SHA-256, and how often each was begun alone by a process that
+-- did not live to end it.
+create table lifecycle.suspect (
+    key       bytea primary key,
+    begun     integer not null default 1,
+    begun_at  timestamptz not null default now()
+);
+
 create function lifecycle.wake_relay() returns trigger language plpgsql as $$
 begin
     perform pg_notify('lifecycle_outbox', '');
