@@ -1,4 +1,4 @@
-"""docs/reliability.md: each test that it names is there, and each gap is said by the program."""
+"""README and docs/reliability.md: the tests they name are there, and each gap is said."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.faults.test_kills import POINTS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
-NAMED = re.findall(r"`(test_\w+)`", DOCUMENT)
+NAMED = re.findall(r"`(test_\w+)`", DOCUMENT + (ROOT / "README.md").read_text())
 TESTS = "\n".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
 PROGRAM = "\n".join(path.read_text() for path in ROOT.glob("consumer/**/*.py"))
 
