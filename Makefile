@@ -30,9 +30,9 @@ faults: ## Kill and cut everything; FAULTS_SECONDS=180 is the long run.
 	@.ci/venv dev
 	$(BIN)/pytest -m faults --timeout 1800 $(ARGS)
 
-bench: ## Measure, side by side.
-	@.ci/venv dev
-	$(BIN)/pytest -m bench --timeout 1800 -s $(ARGS)
+bench: ## Measure it side by side with others; BENCH_KEEP=1 writes docs/bench.*, BENCH_SCALE=0.05 tries out.
+	@.ci/venv bench
+	$(BIN)/pytest -m bench -s -q $(ARGS) tests/bench
 
 stack: ## Bring up broker, database and AWS until Ctrl-C.
 	@.ci/venv dev

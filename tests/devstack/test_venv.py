@@ -34,15 +34,28 @@ def venv(project: Path, extra: str, **environment: str) -> "subprocess.Completed
     )
 
 
-@pytest.mark.parametrize(("stamp", "extra"), [("dev", "dev"), ("dev", "devstack")])
+@pytest.mark.parametrize(
+    ("stamp", "extra"),
+    [("dev", "dev"), ("dev", "devstack"), ("bench", "devstack"), ("bench", "dev")],
+)
 def test_the_second_time_it_is_silent_and_quick(project: Path, stamp: str, extra: str) -> None:
-    """A stamp newer than what was asked for is enough; the extra dev holds the extra devstack."""
+    """A stamp newer than what was asked for is enough, be it that of an extra that holds more."""
     (project / ".venv").mkdir()
     (project / f".venv/.with-{stamp}").touch()
     begin = time.monotonic()
     done = venv(project, extra)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - begin < 1
+
+
+def test_what_holds_less_is_not_enough(project: Path) -> None:
+    """The contenders of the benchmark are not there because what tests need is."""
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/.with-dev").touch()
+    broken = project / ".venv/bin/python"
+    broken.write_text('#!/bin/sh\ncase "$*" in *require-hashes*lock-bench.txt*) exit 7;; esac\n')
+    broken.chmod(0o755)
+    assert venv(project, "bench").returncode == 7
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", ".ci/lock-dev.txt"])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = {extra: ROOT / ".ci" / f"lock-{extra}.txt" for extra in ("dev", "devstack")}
+LOCKS = {extra: ROOT / ".ci" / f"lock-{extra}.txt" for extra in ("dev", "devstack", "bench")}
 PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)(?:\[[^]]+\])?==(\S+)(?: ; [^\\]+)? \\$", re.MULTILINE)
 
 
@@ -65,7 +65,7 @@ def test_any_other_pyproject_makes_them_stale(tmp_path: Path, old: str, new: str
     (tmp_path / "pyproject.toml").write_text(text.replace(old, new))
     done = ci("lock", "--check", root=tmp_path)
     assert done.returncode == 1
-    assert "lock-dev.txt, lock-devstack.txt" in done.stderr
+    assert "lock-dev.txt, lock-devstack.txt, lock-bench.txt" in done.stderr
     assert "make lock" in done.stderr
 
 
@@ -78,7 +78,8 @@ def test_everything_that_is_asked_for_is_pinned_with_its_hashes(
     pinned = {name for name, _ in PINNED.findall(text)}
     extras = project["project"]["optional-dependencies"]
     asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    asked += [*extras["devstack"], *(extras["dev"] if extra == "dev" else ())]
+    held = {"devstack": ("devstack",), "dev": ("devstack", "dev"), "bench": (*extras,)}
+    asked += [one for name in held[extra] for one in extras[name]]
     assert {normal(one) for one in asked} - {"workspace-lifecycle"} <= pinned
     entries = re.split(r"(?m)^(?=[a-z])", text.partition("\n")[2])
     assert [one for one in entries if one.strip() and "--hash=sha256:" not in one] == []
@@ -91,10 +92,10 @@ def test_a_lock_tells_nothing_of_where_packages_come_from(extra: str) -> None:
     assert not re.search(r"https?:|file:|--index|--extra-index|--find-links|/simple", text)
 
 
-def test_both_locks_pin_the_same() -> None:
-    """`make demo` runs on what `make test` has tested."""
-    dev, devstack = (dict(PINNED.findall(path.read_text())) for path in LOCKS.values())
-    assert devstack.items() <= dev.items()
+def test_the_locks_pin_the_same() -> None:
+    """`make demo` and `make bench` run on what `make test` has tested."""
+    dev, devstack, bench = (dict(PINNED.findall(path.read_text())) for path in LOCKS.values())
+    assert devstack.items() <= dev.items() < bench.items()
 
 
 @contextmanager
