@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -20,6 +20,8 @@ from tests.bench.roster import Contender
 from tests.bench.running import Running, started
 from tests.support.wire import Wire, form
 
+Row: TypeAlias = tuple[UUID, str, UUID | None]
+"""A workspace: its id, its name of eight characters, and its parent."""
 REPLIES, SUMMARIES = "bench.replies", "bench.summaries"
 _ID, _WORKSPACE = "-" * 36, "+" * 36
 _LOOK = 0.002
@@ -68,22 +70,26 @@ class Place:
             yield process
 
     async def plant(self, trees: int, size: int) -> list[UUID]:
-        """Plant so many trees of one size, ten below each, and nothing else; give their tops."""
+        """Plant so many trees of one size and nothing else; give their tops."""
+        planted = [self.tree(size) for _ in range(trees)]
+        await self.replant([row for _, rows in planted for row in rows])
+        await self.database.execute("vacuum analyze workspaces")
+        return [top for top, _ in planted]
+
+    @staticmethod
+    def tree(size: int) -> tuple[UUID, list[Row]]:
+        """Make a tree with ten below each; give its top and its rows."""
+        ids = [uuid4() for _ in range(size)]
+        rows = [(one, f"w{i:07}", ids[(i - 1) // 10] if i else None) for i, one in enumerate(ids)]
+        return ids[0], rows
+
+    async def replant(self, rows: Sequence[Row]) -> None:
+        """Put these workspaces where others were; what the program knows of those goes too."""
         await self.database.execute(f"truncate workspaces, {_OURS}")
-        tops, rows = [], []
-        for tree in range(trees):
-            ids = [uuid4() for _ in range(size)]
-            tops.append(ids[0])
-            rows += [
-                (one, f"{tree % 1000:03}{i:05}"[-8:], ids[(i - 1) // 10] if i else None)
-                for i, one in enumerate(ids)
-            ]
         await self.database.copy_records_to_table(
             "workspaces", records=[(*row, "online", "http://w", "i-0123456789") for row in rows],
             columns=["id", "name", "parent_id", "status", "url", "instance_id"],
         )  # fmt: skip
-        await self.database.execute("vacuum analyze workspaces")
-        return tops
 
     async def clear(self) -> None:
         """Empty the queues."""
@@ -92,7 +98,8 @@ class Place:
 
     async def send(self, contender: Contender, tops: Sequence[UUID], *, reply: bool) -> None:
         """Publish a command for each tree, as this contender reads it."""
-        await self.wire.publish(commands(contender, tops, REPLIES if reply else None))
+        reply_to = REPLIES if reply else None
+        await self.wire.publish(one for _, one in commands(contender, tops, reply_to))
 
     async def depth(self, queue: str) -> int:
         """Tell how many messages wait in a queue."""
@@ -102,10 +109,14 @@ class Place:
     async def arrived(self, **counts: int) -> None:
         """Wait until queues hold at least so many messages: `stops`, `summaries`, `replies`."""
         names = {"stops": EXECUTOR_QUEUE, "summaries": SUMMARIES, "replies": REPLIES}
+        for name, count in counts.items():
+            await self.held(names[name], count)
+
+    async def held(self, queue: str, count: int) -> None:
+        """Wait until a queue holds at least so many messages: only asking can tell."""
         async with asyncio.timeout(_PATIENCE):
-            for name, count in counts.items():
-                while await self.depth(names[name]) < count:  # noqa: ASYNC110 (only asking can tell)
-                    await asyncio.sleep(_LOOK)
+            while await self.depth(queue) < count:  # noqa: ASYNC110 (see above)
+                await asyncio.sleep(_LOOK)
 
     async def versions(self, management_url: str) -> dict[str, str]:
         """Tell what the servers are."""
@@ -121,12 +132,15 @@ class Place:
         assert found == {EXECUTOR_QUEUE: stops, SUMMARIES: summaries, REPLIES: replies}
 
 
-def commands(contender: Contender, tops: Sequence[UUID], reply_to: str | None) -> Iterator[bytes]:
-    """Write a command for each tree, each with an id of its own."""
+def commands(
+    contender: Contender, tops: Sequence[UUID], reply_to: str | None
+) -> Iterator[tuple[str, bytes]]:
+    """Write a command for each tree, each with an id of its own; give both."""
     written = _task(reply_to) if contender.speaks == "celery" else _command(reply_to)
     ids = written.count(b"%b") - 1
     for top in tops:
-        yield written % (*[str(uuid4()).encode()] * ids, str(top).encode())
+        identity = str(uuid4())
+        yield identity, written % (*[identity.encode()] * ids, str(top).encode())
 
 
 def _command(reply_to: str | None) -> bytes:

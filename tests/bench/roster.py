@@ -1,7 +1,7 @@
 """Who is measured: how each is started, and what it guarantees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tests.bench.contenders.shape import READY
@@ -43,6 +43,10 @@ class Contender:
         urls = {f"{who}_AMQP_URL": amqp_url for who in ("BENCH", "LIFECYCLE")}
         urls |= {f"{who}_DATABASE_URL": database_url for who in ("BENCH", "LIFECYCLE")}
         return {**urls, **self.variables}
+
+    def told(self, *arguments: str) -> "Contender":
+        """Give it with more arguments."""
+        return replace(self, arguments=(*self.arguments, *arguments))
 
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:
@@ -91,3 +95,6 @@ ROSTER: Mapping[str, Contender] = {
         ),
     )
 }  # fmt: skip
+READER = Contender(
+    "aio-pika alone", "aio-pika, reading and acknowledging", _module("on_aiopika"), frozenset()
+)

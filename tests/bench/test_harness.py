@@ -102,7 +102,8 @@ def test_the_plot_has_a_bar_for_each_that_was_compared() -> None:
 def test_each_command_has_its_id_and_its_workspace(name: str) -> None:
     """No two are alike, and both forms hold them whole."""
     tops = [uuid4() for _ in range(2)]
-    one, two = commands(ROSTER[name], tops, "bench.replies")
+    (first, one), (second, two) = commands(ROSTER[name], tops, "bench.replies")
+    assert (first.encode() in one, first.encode() in two, first == second) == (True, False, False)
     assert (str(tops[0]).encode() in one, str(tops[0]).encode() in two) == (True, False)
     assert len(one) == len(two)
     assert one != two.replace(str(tops[1]).encode(), str(tops[0]).encode())

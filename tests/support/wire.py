@@ -95,6 +95,11 @@ class Wire:
             raise ConnectionError(self._why)
         return len(counted)
 
+    def post(self, message: bytes) -> None:
+        """Write one message and go on; `publish` waits for its confirm too."""
+        self._sent += 1
+        self._writer.write(message)
+
     async def close(self) -> None:
         """Let the connection go."""
         assert self._reading is not None
