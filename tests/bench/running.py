@@ -1,13 +1,14 @@
 """Processes that are measured: started, heard, looked at, and ended."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.support.program import environment
 
@@ -48,9 +49,10 @@ class Running:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def cpu(self) -> float:
-        """Give the seconds of CPU it has used, all its threads together."""
-        text = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
+        """Give the seconds of CPU that it and its children have used."""
+        mine = psutil.Process(self.process.pid)
+        times = [one.cpu_times() for one in (mine, *mine.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
 
     async def ended(self) -> tuple[float, int]:
         """Wait until it has ended by itself; give the seconds since its start and its peak."""

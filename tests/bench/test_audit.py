@@ -1,139 +1,104 @@
-"""Figures of the audit trail: archive and replay beside plain reading, memory, and size in S3."""
+"""Work 7: the audit trail into S3 and out again, beside reading the stream and doing nothing."""
 
-import asyncio
-import statistics
-import sys
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
-import aio_pika
-import psutil
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
-from consumer.audit.archive import Archiver
 from consumer.audit.bucket import Bucket
-from consumer.audit.journal import Journal
-from consumer.audit.replay import Lines, Pace, replay
-from consumer.audit.trail import Source, Trail
-from consumer.audit.wanted import Wanted
-from consumer.broker.stream import Stream
-from consumer.broker.topology import declare
-from consumer.store.pool import Database
-from schemas.catalog import AUDIT_STREAM
+from tests.bench.load import Place
+from tests.bench.measure import Report, alternate, scaled
+from tests.bench.roster import READER
+from tests.bench.running import started
 from tests.support.flood import flood
-from tests.support.program import environment
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
-_COUNT = 100_000
-_MILLION = 1_000_000
+_COUNT, _ROUNDS = scaled(100_000, 100), 3
+_MANY = scaled(1_000_000, 1000)
+_WORK = "7 archive and replay"
+_ALONE = "aio-pika alone"
+_ARCHIVE = ("-m", "consumer", "archive", "--once")
+_REPLAY = ("-m", "consumer", "replay", "--into")
+_MB = 1e6
 
 
-async def plainly(url: str, count: int) -> None:
-    """Read a stream as aio-pika's documentation does, each message acknowledged."""
-    done = asyncio.Event()
-    seen = 0
+class Trail:
+    """A place whose stream is archived and replayed by processes."""
 
-    async def take(message: AbstractIncomingMessage) -> None:
-        nonlocal seen
-        await message.ack()
-        seen += 1
-        if seen == count:
-            done.set()
+    def __init__(self, place: Place, bucket_url: str, scratch: Path) -> None:
+        self._place, self._bucket, self._scratch = place, bucket_url, scratch
+        self.archive = bucket_url
 
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=2000)
-        queue = await channel.get_queue(AUDIT_STREAM, ensure=False)
-        await queue.consume(take, arguments={"x-stream-offset": "first"})
-        await done.wait()
+    async def run(self, *arguments: str) -> tuple[float, int]:
+        """Run a process to its end; give the seconds, its start included, and its peak in bytes."""
+        variables = READER.environment(self._place.amqp_url, self._place.database_url)
+        variables["LIFECYCLE_ARCHIVE_URL"] = self.archive
+        log = self._scratch / f"{uuid4()}.log"
+        async with started(arguments, log, variables) as process:
+            return await process.ended()
+
+    async def archived(self) -> tuple[float, int]:
+        """Archive all of the stream, as if nothing had been archived before."""
+        await self._place.database.execute("truncate lifecycle.archive_mark")
+        self.archive = f"{self._bucket}/{uuid4()}"
+        return await self.run(*_ARCHIVE)
+
+    async def replayed(self, source: str, count: int) -> tuple[float, int]:
+        """Replay everything into a file; see that all of it is there."""
+        file = self._scratch / f"{uuid4()}.ndjson"
+        told = await self.run(*_REPLAY, str(file), "--source", source)
+        with file.open("rb") as lines:
+            assert sum(1 for _ in lines) == count
+        file.unlink()
+        return told
 
 
 async def test_archive_and_replay_beside_plain_reading(
-    amqp_url: str, pool: Database, bucket_url: str, tmp_path: Path
+    place: Place, report: Report, bucket_url: str, tmp_path: Path
 ) -> None:
-    """The same hundred thousand messages, in turn, three times; medians."""
-    await declare(amqp_url)
-    await flood(amqp_url, _COUNT)
-    stream = Stream(amqp_url, AUDIT_STREAM)
+    """The same messages, in turn, each by a process from its start to its end."""
+    await flood(place.amqp_url, _COUNT)
+    trail = Trail(place, bucket_url, tmp_path)
 
-    async def archived() -> None:
-        async with pool.connection() as connection:
-            await connection.execute("truncate lifecycle.archive_mark")
-        bucket = Bucket(f"{bucket_url}/{uuid4()}")
-        assert await Archiver(pool, bucket, stream).once() == _COUNT
-        buckets.append(bucket)
+    async def plain() -> float:
+        seconds, _ = await trail.run(*READER.arguments, "stream", str(_COUNT))
+        return _COUNT / seconds
 
-    async def replayed(source: Source) -> None:
-        with (tmp_path / str(uuid4())).open("wb") as file:
-            count = await replay(
-                Trail(stream, buckets[-1]), source, Wanted(), Lines(file, is_file=True),
-                journal=Journal(None, ""), pace=Pace(None), told=lambda *_: None,
-            )  # fmt: skip
-        assert count == _COUNT
+    async def archive() -> float:
+        return _COUNT / (await trail.archived())[0]
 
-    buckets: list[Bucket] = []
-    works: dict[str, Callable[[], Awaitable[None]]] = {
-        "aio-pika alone": lambda: plainly(amqp_url, _COUNT),
-        "archive": archived,
-        "replay of the stream": lambda: replayed("stream"),
-        "replay of S3": lambda: replayed("s3"),
+    async def replay(source: str) -> float:
+        return _COUNT / (await trail.replayed(source, _COUNT))[0]
+
+    await trail.archived()  # so that there is something to replay, whoever begins
+    works = {
+        _ALONE: plain,
+        "ours, archive": archive,
+        "ours, replay stream": lambda: replay("stream"),
+        "ours, replay S3": lambda: replay("s3"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(3):
-        for name, work in works.items():
-            began = time.perf_counter()
-            await work()
-            seconds[name].append(time.perf_counter() - began)
-    plain = statistics.median(seconds["aio-pika alone"])
-    for name, took in seconds.items():
-        median = statistics.median(took)
-        print(f"\n{name}: {_COUNT / median:,.0f}/s, {plain / median:.2f} of aio-pika", end="")
+    found = await alternate(works, _ROUNDS)
+    medians = report.compare(_WORK, f"messages a second, of {_COUNT:,}", "1/s", found, _ALONE)
+    for name in [*works][1:]:
+        ratio = medians[name] / medians[_ALONE]
+        report.aim(_WORK, f"{name} / aio-pika alone", ratio, "at least", 0.8)
 
 
-async def test_a_million_messages_in_flat_memory(
-    amqp_url: str, database_url: str, bucket_url: str
+async def test_memory_is_flat(
+    place: Place, report: Report, bucket_url: str, tmp_path: Path
 ) -> None:
-    """Archived and replayed by processes, first a tenth and then all of it; and its size in S3."""
-    await declare(amqp_url)
-    url = bucket_url
-    variables = {
-        "LIFECYCLE_AMQP_URL": amqp_url,
-        "LIFECYCLE_DATABASE_URL": database_url,
-        "LIFECYCLE_ARCHIVE_URL": url,
-    }
-    peaks: dict[str, list[int]] = {"archive --once": [], "replay": []}
-    for count in (_MILLION // 10, _MILLION - _MILLION // 10):
-        await flood(amqp_url, count)
-        for verb, several in peaks.items():
-            into = ("--into", "stdout") if verb == "replay" else ()
-            several.append(await peak((*verb.split(), *into), variables))
-    for verb, (tenth, whole) in peaks.items():
-        print(f"\n{verb}: {tenth >> 20} MB for a tenth, {whole >> 20} MB for a million", end="")
-        assert whole < 1.3 * tenth
-    bucket = Bucket(url)
-    sizes = [len(await bucket.get(name)) async for name in bucket.names("dt=")]
-    print(f"\na million in S3: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} objects")
-
-
-async def peak(arguments: tuple[str, ...], variables: dict[str, str]) -> int:
-    """Run a verb; give the most memory that it had, in bytes."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "consumer", *arguments),
-        env=environment(**variables),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    most = 0
-    ended = asyncio.create_task(process.wait())
-    watched = psutil.Process(process.pid)
-    while not ended.done():
-        try:
-            most = max(most, watched.memory_info().rss)
-        except psutil.NoSuchProcess:
-            break
-        await asyncio.wait([ended], timeout=0.05)
-    assert await ended == 0
-    return most
+    """A tenth of the messages, then all; and what they take in S3."""
+    trail = Trail(place, bucket_url, tmp_path)
+    peaks, there = [], 0
+    for count in (_MANY // 10, _MANY):
+        await flood(place.amqp_url, count - there)
+        there = count
+        peaks.append([(await trail.archived())[1], (await trail.replayed("stream", count))[1]])
+    for verb, tenth, whole in zip(("archive", "replay"), *peaks, strict=True):
+        for count, peak in ((_MANY // 10, tenth), (_MANY, whole)):
+            report.note(_WORK, f"{verb}: peak for {count:,}", peak / _MB, "MB")
+        report.aim(_WORK, f"{verb}: ten times the trail, times", whole / tenth, "at most", 1.3)
+    bucket = Bucket(trail.archive)
+    size = sum([len(await bucket.get(name)) async for name in bucket.names("dt=")])
+    report.note(_WORK, f"{_MANY:,} messages in S3", size / _MB, "MB")

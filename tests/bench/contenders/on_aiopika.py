@@ -1,7 +1,7 @@
 """Plain aio-pika and asyncpg, as their documentation has them, on one channel.
 
-`commands` carries commands out; `results COUNT` and `stream COUNT` read so many messages of a
-queue, each acknowledged, and say so.
+`commands` carries commands out; `results COUNT` and `stream COUNT` read so many messages, each
+acknowledged, and end; of results that is said by an event.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ async def carry_out(channel: AbstractChannel) -> None:
 
 
 async def read(channel: AbstractChannel, queue: str, count: int, **arguments: Any) -> None:
-    """Read so many messages of a queue, and say that they were read."""
+    """Read so many messages of a queue."""
     await channel.set_qos(prefetch_count=_PREFETCH)
     done, seen = asyncio.Event(), 0
 
@@ -92,8 +92,6 @@ async def read(channel: AbstractChannel, queue: str, count: int, **arguments: An
     await source.consume(take, arguments=arguments or None)
     shape.ready()
     await done.wait()
-    events = await channel.get_exchange(shape.EVENTS, ensure=False)
-    await events.publish(aio_pika.Message(b"{}"), shape.DONE)
 
 
 async def main(work: str, count: int) -> None:
@@ -104,6 +102,8 @@ async def main(work: str, count: int) -> None:
             await carry_out(channel)
         elif work == "results":
             await read(channel, shape.RESULTS_QUEUE, count)
+            events = await channel.get_exchange(shape.EVENTS, ensure=False)
+            await events.publish(aio_pika.Message(b"{}"), shape.DONE)
         else:
             await read(channel, shape.AUDIT_STREAM, count, **{"x-stream-offset": "first"})
 
