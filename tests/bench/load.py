@@ -65,7 +65,7 @@ class Place:
         """Run a contender here, from when it consumes until the block ends."""
         environment = contender.environment(self.amqp_url, self.database_url)
         log = scratch / f"{contender.name}-{uuid4()}.log"
-        async with started(contender.arguments, log, environment) as process:
+        async with started(contender.arguments, log, environment, contender.folder) as process:
             await process.until(contender.ready)
             yield process
 

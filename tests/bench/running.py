@@ -78,15 +78,15 @@ class Running:
 
 @asynccontextmanager
 async def started(
-    arguments: Sequence[str], log: Path, variables: Mapping[str, str]
+    arguments: Sequence[str], log: Path, variables: Mapping[str, str], folder: Path = _ROOT
 ) -> AsyncIterator[Running]:
-    """Run Python with these arguments until the block ends."""
+    """Run Python in a folder with these arguments until the block ends."""
     with log.open("wb") as file:
         began = time.perf_counter()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
             env=environment(**variables),
-            cwd=_ROOT,
+            cwd=folder,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,

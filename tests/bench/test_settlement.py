@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -13,8 +14,8 @@ from pamqp.commands import Basic
 from schemas.envelope import CLOUDEVENTS
 from tests.bench.contenders.shape import DONE
 from tests.bench.load import Place
-from tests.bench.measure import Report, alternate, scaled
-from tests.bench.roster import READER, ROSTER
+from tests.bench.measure import Report, Work, alternate, scaled
+from tests.bench.roster import OURS, READER, ROSTER, Contender
 from tests.support.wire import form
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
@@ -56,22 +57,31 @@ def results(targets: Sequence["asyncpg.Record"]) -> Iterator[bytes]:
         yield whole % (identity, identity, workspace, operation, workspace)
 
 
-async def settled(place: Place, scratch: Path, trees: int, size: int) -> float:
-    """Have trees paused and tell the program that all has stopped; give results a second."""
-    async with place.running(_OURS, scratch):
+async def settled(
+    place: Place, contender: Contender, scratch: Path, trees: int, size: int
+) -> tuple[float, float]:
+    """Have trees paused and tell the program that all has stopped.
+
+    Give results a second, and the milliseconds of CPU that it used itself for each.
+    """
+    async with place.running(contender, scratch) as process:
         targets = await paused(place, trees, size)
-        seconds = await told(place, list(results(targets)), ends=trees)
+        messages, used = list(results(targets)), process.cpu()
+        seconds = await told(place, messages, ends=trees)
+        cpu = process.cpu() - used
     left = "select count(*) from lifecycle.target where outcome is distinct from 'succeeded'"
     assert await place.database.fetchval(left) == 0
-    return len(targets) / seconds
+    return len(targets) / seconds, 1000 * cpu / len(targets)
 
 
-async def read(place: Place, scratch: Path, trees: int, size: int) -> float:
-    """Have the same messages read by aio-pika, and nothing else; give results a second."""
+async def read(place: Place, scratch: Path, trees: int, size: int) -> tuple[float, float]:
+    """Have the same messages read by aio-pika, and nothing else; give the same."""
     async with place.running(_OURS, scratch):
         messages = list(results(await paused(place, trees, size)))
-    async with place.running(READER.told("results", str(len(messages))), scratch):
-        return len(messages) / await told(place, messages, ends=1)
+    async with place.running(READER.told("results", str(len(messages))), scratch) as process:
+        used = process.cpu()
+        seconds = await told(place, messages, ends=1)
+        return len(messages) / seconds, 1000 * (process.cpu() - used) / len(messages)
 
 
 async def paused(place: Place, trees: int, size: int) -> Sequence["asyncpg.Record"]:
@@ -104,12 +114,23 @@ async def test_settlement_beside_plain_reading(
     place: Place, report: Report, tmp_path: Path, trees: int, size: int
 ) -> None:
     """As many results, of one operation and of many."""
-    works = {
-        "ours": lambda: settled(place, tmp_path, trees, size),
-        "aio-pika alone": lambda: read(place, tmp_path, trees, size),
+    costs: dict[str, list[float]] = {}
+
+    async def work(name: str, measured: Callable[[], Awaitable[tuple[float, float]]]) -> float:
+        rate, cpu = await measured()
+        costs.setdefault(name, []).append(cpu)
+        return rate
+
+    works: dict[str, Work] = {
+        one.name: partial(work, one.name, partial(settled, place, one, tmp_path, trees, size))
+        for one in OURS
     }
+    works[READER.name] = partial(work, READER.name, partial(read, place, tmp_path, trees, size))
     measure = f"results a second, {trees * size:,} of {trees:,} operations"
-    found = await alternate(works, _ROUNDS)
-    medians = report.compare(_WORK, measure, "1/s", found, "aio-pika alone")
+    medians = report.compare(
+        _WORK, measure, "1/s", await alternate(works, _ROUNDS), "aio-pika alone"
+    )
+    cpu = f"CPU of its own a result, {trees * size:,} of {trees:,} operations"
+    report.compare(_WORK, cpu, "ms", costs, "aio-pika alone")
     ratio = medians["aio-pika alone"] / medians["ours"]
     report.aim(_WORK, f"aio-pika alone / ours, of {trees:,}", ratio, "at most", 2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 _ROUNDS = 3
 _TREES, _SIZE, _WARM = scaled(2000, 20), 3, 50
 _SECONDS = 5.0
-_ASKED = ("ours", "aiopika", "faststream")
+_ASKED = ("ours", "ours before", "aiopika", "faststream")
 _RATE = "2 small commands, trees of 3, one process"
 _WAIT = "3 request and response at half of each one's own load"
 
@@ -66,21 +67,25 @@ async def test_small_commands_beside_the_others(
     place: Place, report: Report, tmp_path: Path
 ) -> None:
     """A transaction, three stops, a summary and a reply each; with an inbox and outbox or not."""
-    waits: dict[str, list[list[float]]] = {name: [] for name in _ASKED}
+    waits: dict[str, list[list[float]]] = {name: [] for name in _ASKED if name in ROSTER}
+    costs: dict[str, list[float]] = {name: [] for name in ROSTER if name != "raw"}
 
     async def work(contender: Contender) -> float:
-        async with place.running(contender, tmp_path):
+        async with place.running(contender, tmp_path) as process:
             await throughput(place, contender, _WARM)
+            used = process.cpu()
             rate = await throughput(place, contender, _TREES)
+            costs[contender.name].append(1000 * (process.cpu() - used) / _TREES)
             if contender.name in waits:
                 waits[contender.name].append(await latencies(place, contender, rate / 2))
         return rate
 
-    works = {one.name: (lambda one=one: work(one)) for one in ROSTER.values() if one.name != "raw"}
+    works = {name: partial(work, ROSTER[name]) for name in costs}
     rates = report.compare(
         _RATE, "commands a second", "1/s", await alternate(works, _ROUNDS), "faststream"
     )
     report.aim(_RATE, "ours / faststream", rates["ours"] / rates["faststream"], "at least", 3)
+    report.compare(_RATE, "CPU of its own a command", "ms", costs, "faststream")
     tell_waits(report, waits)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench.load import Place
 from tests.bench.measure import Report, Work, alternate
-from tests.bench.roster import ROSTER, Contender
+from tests.bench.roster import OURS, ROSTER, Contender
 from tests.bench.running import started
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
@@ -22,7 +22,8 @@ async def test_start_beside_the_others(place: Place, report: Report, tmp_path: P
 
     async def begun(contender: Contender) -> float:
         environment = contender.environment(place.amqp_url, place.database_url)
-        async with started(contender.arguments, tmp_path / "log", environment) as process:
+        log = tmp_path / "log"
+        async with started(contender.arguments, log, environment, contender.folder) as process:
             return await process.until(contender.ready)
 
     async def imported() -> float:
@@ -31,7 +32,7 @@ async def test_start_beside_the_others(place: Place, report: Report, tmp_path: P
             return (await process.ended())[0]
 
     works: dict[str, Work] = {_IMPORTS: imported}
-    for name in ("ours", "aiopika", "faststream", "celery"):
+    for name in (*(one.name for one in OURS), "aiopika", "faststream", "celery"):
         works[name] = partial(begun, ROSTER[name])
     found = await alternate(works, _ROUNDS)
     medians = report.compare(_WORK, "start to consuming", "s", found, _IMPORTS)
