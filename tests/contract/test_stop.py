@@ -68,6 +68,26 @@ async def test_log_lines_are_json_with_the_ids_bound_and_no_secret(
     assert f":{password}@" not in str(program.lines)
 
 
+async def test_what_a_sender_writes_stays_within_its_log_line(
+    caller: WireCaller, forest: Forest, amqp_url: str, database_url: str
+) -> None:
+    """Line breaks and escape sequences in what is repeated of a message neither end nor colour it."""
+    top = await forest.plant("top")
+    nasty = 'm\n{"event": "forged"}\r\x1b[31m\x85\u2028\x7f'
+    async with process(amqp_url, database_url) as program:
+        await program.until("program.started")
+        await caller.ask("workspace.pause", {"workspace_id": top}, message_id=nasty, app_id=nasty)
+        line = await program.until("operation.recorded")
+        kind = "no\nsuch\x1b[2J"
+        await caller.send(kind, b"{}", exchange="", routing_key="lifecycle.commands", type=kind)
+        parked = await program.until("delivery.parked")
+        program.process.send_signal(signal.SIGTERM)
+        assert await program.ended() == 0
+    assert (line["message_id"], line["app_id"]) == (nasty, nasty)
+    assert ascii(kind) in parked["why"]
+    assert "forged" not in {one["event"] for one in program.lines}
+
+
 async def test_health_tells_live_from_ready(amqp_url: str, database_url: str) -> None:
     """/livez and /readyz are 200 while it runs, and any other path says what there is."""
     (port,) = free_ports(1)

@@ -216,3 +216,25 @@ async def test_what_needs_no_look_at_the_tree_waits_for_no_lock(
     assert bad.code == "invalid_command"
     assert dry is not None
     assert dry.answer_type == "workspace.pause.previewed"
+
+
+async def test_one_whose_tree_overlaps_waits_for_the_other_to_be_committed(
+    pool: Database, forest: Forest
+) -> None:
+    """Or a cascade that waits for a row would take effect last, with an older generation.
+
+    Rows are locked in the order of their ids, so the last one is free meanwhile.
+    """
+    top = await forest.plant("top", "top/a", "top/b")
+    held, free = sorted([forest.ids["a"], forest.ids["b"]])
+    async with forest.connection.transaction():
+        await forest.connection.execute("select from workspaces where id = $1 for update", held)
+        first = asyncio.create_task(alone(pool, asking(top, cascade=True)))
+        await forest.waited_for()
+        second = asyncio.create_task(alone(pool, asking(free)))
+        while not second.done() and await forest.waiting() < 2:
+            await asyncio.sleep(0.01)
+    cascade, later = await first, await second
+    assert cascade is not None
+    assert later is not None
+    assert (cascade.count, later.count) == (3, 0)

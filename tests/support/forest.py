@@ -37,10 +37,19 @@ class Forest:
         rows = await self.connection.fetch("select name, status::text from workspaces")
         return {row["name"]: row["status"] for row in rows}
 
+    async def waiting(self) -> int:
+        """Count who waits for a lock in this test's database, which is not the server's only one."""
+        return int(
+            await self.connection.fetchval(
+                "select count(distinct pid) from pg_locks join pg_locks mine using (pid)"
+                " join pg_database d on d.oid = mine.database"
+                " where not pg_locks.granted and d.datname = current_database()"
+            )
+        )
+
     async def waited_for(self) -> None:
         """Wait until somebody waits for a lock: only asking can tell."""
-        waits = "select exists (select from pg_locks where not granted)"
-        while not await self.connection.fetchval(waits):  # noqa: ASYNC110 (there is no event)
+        while not await self.waiting():  # noqa: ASYNC110 (there is no event)
             await asyncio.sleep(0.01)
 
     async def snapshot(self) -> list[tuple[object, ...]]:

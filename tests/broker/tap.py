@@ -1,0 +1,57 @@
+"""A gate that keeps what clients say to a broker, method by method."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from pamqp import frame
+from pamqp.base import Frame
+from pamqp.header import ProtocolHeader
+
+from tests.broker.gate import Gate
+
+_Method = TypeVar("_Method", bound=Frame)
+
+
+class Tap(Gate):
+    """Passes bytes as a gate does, and remembers those that go to the broker."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._said: dict[asyncio.StreamWriter, bytearray] = defaultdict(bytearray)
+
+    def passed(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Keep it, where it goes to the broker."""
+        if writer.get_extra_info("peername")[1] == (self._url.port or 5672):
+            self._said[writer] += data
+
+    def methods(self, kind: type[_Method]) -> list[_Method]:
+        """Give all methods of a kind that were said so far, on any connection."""
+        said = (one for stream in self._said.values() for one in _frames(bytes(stream)))
+        return [one for one in said if isinstance(one, kind)]
+
+
+def _frames(stream: bytes) -> Iterator[object]:
+    """Read the whole frames of a connection."""
+    at = 0
+    while at < len(stream):
+        read, _, one = frame.unmarshal(stream[at:])
+        if read == 0:
+            return
+        at += read
+        if not isinstance(one, ProtocolHeader):
+            yield one
+
+
+@asynccontextmanager
+async def tap_before(url: str) -> AsyncIterator[Tap]:
+    """Put a tap before a broker for the time of a block."""
+    tap = Tap(url)
+    await tap.start()
+    try:
+        yield tap
+    finally:
+        tap.thaw()
+        await tap.refuse()
