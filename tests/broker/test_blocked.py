@@ -1,4 +1,4 @@
-"""A broker under an alarm takes nothing that is published; what is consumed is settled all the same."""
+"""Under an alarm a broker takes nothing that is published; what is consumed is settled still."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -36,7 +36,8 @@ async def test_a_failure_is_rejected_and_what_was_not_tried_is_given_back(
         async with running(Consumer(tap.url, COMMANDS_QUEUE, handle, prefetch=1)):
             await facts.wait("delivery.retried")
         assert [one.requeue for one in tap.methods(Basic.Reject)] == [True]
-        assert [one.requeue for one in tap.methods(Basic.Nack)] == [True]
+        # Given back while the consumer is being cancelled, it may be delivered once more.
+        assert {one.requeue for one in tap.methods(Basic.Nack)} == {True}
 
 
 async def test_no_queue_is_transient_and_shared_and_no_prefetch_is_global(

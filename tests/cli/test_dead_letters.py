@@ -125,6 +125,18 @@ async def test_what_nobody_takes_stays(cli: Cli, caller: WireCaller) -> None:
     assert await count(caller) == 1
 
 
+async def test_a_letter_that_no_queue_takes_any_more_stays(cli: Cli, caller: WireCaller) -> None:
+    """Published and routed nowhere, it would be lost where it is taken out all the same."""
+    await die(caller, "a", more={"x-original-routing-key": "nobody.here"})
+    trail = await caller.channel.get_queue("lifecycle.audit", ensure=False)
+    await trail.unbind("workspace.commands", "#")
+    await caller.events.unbind("workspace.commands", "#")
+    ran = await cli("dead-letters", "requeue", "--all")
+    assert (ran.code, ran.err) == (1, "0 requeued, 1 kept\n")
+    assert "'nobody.here' to no queue" in ran.out
+    assert await count(caller) == 1
+
+
 @pytest.mark.parametrize("verb", ["requeue", "discard"])
 async def test_a_dry_run_moves_nothing(cli: Cli, caller: WireCaller, verb: str) -> None:
     """It says what would be."""

@@ -157,8 +157,11 @@ async def test_a_late_stop_cannot_undo_a_resume(
 
 
 @pytest.mark.usefixtures("program")
-async def test_direct_reply_to_is_answered(forest: Forest, amqp_url: str) -> None:
-    """RabbitMQ's direct reply-to is answered without a queue."""
+async def test_direct_reply_to_is_answered(
+    forest: Forest, amqp_url: str, caller: WireCaller
+) -> None:
+    """RabbitMQ's direct reply-to is answered without a queue, and not thought to be gone."""
+    facts: list[str] = []
     top = await forest.plant("top")
     connection = await aio_pika.connect(amqp_url)
     channel = await connection.channel()
@@ -170,7 +173,10 @@ async def test_direct_reply_to_is_answered(forest: Forest, amqp_url: str) -> Non
         aio_pika.Message(body, message_id="d", reply_to="amq.rabbitmq.reply-to", app_id="tests"),
         "workspace.pause",
     )
-    answer = await asyncio.wait_for(answers.get(), 20)
+    with listening(lambda fact, _: facts.append(fact)):
+        answer = await asyncio.wait_for(answers.get(), 20)
+        await caller.hear("workspace.pause.settled")  # its chunk leaves when that of the reply did
+    assert "reply.dropped" not in facts
     assert (answer.type, answer.correlation_id) == ("workspace.pause.summary", "d")
     await connection.close()
 

@@ -71,7 +71,7 @@ async def test_log_lines_are_json_with_the_ids_bound_and_no_secret(
 async def test_what_a_sender_writes_stays_within_its_log_line(
     caller: WireCaller, forest: Forest, amqp_url: str, database_url: str
 ) -> None:
-    """Line breaks and escape sequences in what is repeated of a message neither end nor colour it."""
+    """Line breaks and escape sequences in what is repeated of a message do nothing to it."""
     top = await forest.plant("top")
     nasty = 'm\n{"event": "forged"}\r\x1b[31m\x85\u2028\x7f'
     async with process(amqp_url, database_url) as program:

@@ -76,7 +76,7 @@ async def test_an_unknown_machine_fails_for_good(instance: str, code: str) -> No
     assert not result.retryable
 
 
-async def test_stop_protection_is_a_permanent_failure(aws: "EC2Client") -> None:
+async def test_stop_protection_is_a_permanent_failure(aws: "EC2Client", front: Front) -> None:
     """A protected machine goes on running and is not tried again."""
     instance_id = launch(aws, DisableApiStop=True)
     protection = aws.describe_instance_attribute(InstanceId=instance_id, Attribute="disableApiStop")
@@ -86,6 +86,7 @@ async def test_stop_protection_is_a_permanent_failure(aws: "EC2Client") -> None:
         "OperationNotPermitted", f"stop protection is on for the instance: {instance_id}", False
     )
     assert state(aws, instance_id) == "running"
+    assert front.asked.count("StopInstances") == 1
 
 
 @pytest.mark.usefixtures("once")

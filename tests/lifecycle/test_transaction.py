@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from consumer.lifecycle.case import Asked, Told
 from consumer.lifecycle.transaction import LARGE, Transaction
+from consumer.observe import listening
 from consumer.operation import Command, Origin, Problem
 from consumer.policy import Policy
 from consumer.rates import Ticket
@@ -190,6 +192,34 @@ async def test_a_moved_workspace_that_stands_in_two_trees_rolls_back(
     assert await forest.snapshot() == before
 
 
+async def test_what_came_after_the_plan_is_not_taken_along(
+    pool: Database, forest: Forest, database_url: str
+) -> None:
+    """A child that the platform adds just then makes another question of it: 409, and the list."""
+    top = await forest.plant("top")
+    added = iter([None])
+
+    async def add() -> None:
+        connection = await asyncpg.connect(database_url)
+        row = uuid4(), "late", top, "online"
+        await connection.execute(
+            "insert into workspaces (id, name, parent_id, status) values ($1, $2, $3, $4)", *row
+        )
+        await connection.close()
+
+    def notice(fact: str, _: object) -> None:
+        if fact == "command.planned" and next(added, add) is None:
+            beside = threading.Thread(target=lambda: asyncio.run(add()))
+            beside.start()
+            beside.join()
+
+    with listening(notice):
+        told = await alone(pool, asking(top))
+    assert told is not None
+    assert told.code == "descendants_exist"
+    assert await forest.statuses() == {"top": "online", "late": "online"}
+
+
 async def test_a_row_that_somebody_holds_is_not_waited_for_in_company(
     pool: Database, forest: Forest
 ) -> None:
@@ -232,7 +262,7 @@ async def test_one_whose_tree_overlaps_waits_for_the_other_to_be_committed(
         first = asyncio.create_task(alone(pool, asking(top, cascade=True)))
         await forest.waited_for()
         second = asyncio.create_task(alone(pool, asking(free)))
-        while not second.done() and await forest.waiting() < 2:
+        while not second.done() and await forest.waiting() < 2:  # noqa: ASYNC110 (only asking tells)
             await asyncio.sleep(0.01)
     cascade, later = await first, await second
     assert cascade is not None

@@ -38,7 +38,7 @@ class Forest:
         return {row["name"]: row["status"] for row in rows}
 
     async def waiting(self) -> int:
-        """Count who waits for a lock in this test's database, which is not the server's only one."""
+        """Count who waits for a lock in this test's database: the server has others."""
         return int(
             await self.connection.fetchval(
                 "select count(distinct pid) from pg_locks join pg_locks mine using (pid)"
