@@ -1,6 +1,7 @@
 """What tests of the broker room hold in hand: facts, a bystander on the wire, running services."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from consumer.message import Outbound
 from consumer.service import Service
 
-PATIENCE = 20.0
+PATIENCE = float(os.environ.get("TESTS_PATIENCE", "20"))
+"""Seconds that something may take. Less where it is sure to be in vain."""
 
 
 class Facts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from uuid import UUID, uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-PATIENCE = 20.0
+PATIENCE = float(os.environ.get("TESTS_PATIENCE", "20"))
+"""Seconds that something may take. Less where it is sure to be in vain."""
 
 
 def _plain(value: object) -> str:

@@ -1,0 +1,7 @@
+"""Bugs that were made elsewhere, or could be made here, and the tests that see each."""
+
+from tests.support.bugs.acting import ARCHIVING, EXECUTING, SETTLING
+from tests.support.bugs.carrying import CONSUMING, PUBLISHING
+from tests.support.bugs.deciding import COMMANDS, INTAKE
+
+BUGS = (*COMMANDS, *INTAKE, *CONSUMING, *PUBLISHING, *EXECUTING, *SETTLING, *ARCHIVING)
