@@ -59,7 +59,8 @@ CONSUMING = (
             Change(
                 _CONSUME,
                 "Handle = Callable[[Inbound], Awaitable[None]]\n",
-                "Handle = Callable[[Inbound], Awaitable[None]]\n_NEWEST: list[AbstractChannel] = []\n",
+                "Handle = Callable[[Inbound], Awaitable[None]]\n"
+                "_NEWEST: list[AbstractChannel] = []\n",
             ),
         ),
         "tests/broker/test_consume.py::test_nothing_is_acknowledged_before_its_handler_returned",
