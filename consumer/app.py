@@ -50,9 +50,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _T = TypeVar("_T")
 _RESULTS_PREFETCH = 1000
 _EXECUTOR_PREFETCH = 1000
-_WATCHED = 0.02
-"""Seconds for which an order that came again and again is alone: its call takes seconds, and a
-thousand may have been in hand when a connection broke."""
+_WATCHED = 0.1
+"""Seconds for which an order that came again and again is watched: its call takes seconds, and a
+thousand may have been in hand when a process died."""
 _LONGEST_PAUSE = 5.0
 
 

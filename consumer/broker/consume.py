@@ -160,14 +160,13 @@ class Consumer:
         watch = self._watch
         if watch is None or message.deliveries < SUSPECT:
             return await self._handled(session, message)
-        most = max(1, self._attempts - SUSPECT)
         try:
             return await _insist(
                 session,
                 lambda: watch.suspects.watch(
                     message,
                     lambda: self._handled(session, message),
-                    most,
+                    self._attempts,
                     watch.seconds,
                     session.over,
                 ),

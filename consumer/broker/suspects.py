@@ -2,14 +2,13 @@
 
 What kills a process raises the broker's count of every delivery in hand, of the guilty one and of
 the innocent. So that count only tells whom to watch. Who is guilty is told by notes that outlive
-the process: suspects are begun one at a time, each is noted then, and cleared when it was lived
-through.
+the process: a suspect is noted when it is begun, and cleared when it was lived through.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
@@ -21,6 +20,9 @@ T = TypeVar("T")
 
 SUSPECT = 2
 """Earlier deliveries from which on a message is a suspect."""
+_TOGETHER: Mapping[int, int] = {0: 65_535, 1: 8}
+"""How many suspects may be in their first moments at once, by the notes that each has; else one."""
+_GROWTH = 4
 
 
 class Notes(Protocol):
@@ -40,7 +42,7 @@ class Notes(Protocol):
 
 
 class UnendedError(UnreadableError):
-    """The process died each time a message was handled alone: nobody will be answered."""
+    """The process died each time a message was handled, in the end alone: nobody is answered."""
 
 
 class OverError(Exception):
@@ -48,18 +50,19 @@ class OverError(Exception):
 
 
 class Suspects:
-    """The suspects in hand of one process, from whatever queue, begun one after the other.
+    """The suspects in hand of one process, from whatever queue.
 
-    One with a note waits until all without have ended, and nothing is begun beside it before its
-    end. So a process that dies leaves a note of one message alone, and the innocent are done first.
+    Those without a note are begun together: mostly a process died for a reason of its own. Each
+    that was begun when it dies again has a note. Then few are begun at once, and at last one. Who
+    has more notes waits until all with fewer have ended: the innocent are done first.
     """
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
-        self._fresh: deque[asyncio.Future[None]] = deque()
-        self._noted: deque[asyncio.Future[None]] = deque()
-        self._unnoted = 0  # in hand, waiting or at work
-        self._busy = False
+        self._in_hand: Counter[int] = Counter()  # by their notes, waiting or at work
+        self._waiting: Mapping[int, deque[asyncio.Future[None]]] = defaultdict(deque)
+        self._watched = 0
+        self._level = 0  # the notes of those that are watched now
         self._owed: set[bytes] = set()  # lived through, and not cleared
 
     async def watch(
@@ -70,7 +73,9 @@ class Suspects:
         seconds: float | None,
         over: asyncio.Event,
     ) -> T:
-        """Do `work`, alone: to its end or, without a note, for `seconds`; give its result.
+        """Do `work` in its turn and give its result; it is watched to its end, or for `seconds`.
+
+        Each note makes that four times as long.
 
         Raises:
             UnendedError: `most` notes tell that it kills whoever does it.
@@ -78,35 +83,29 @@ class Suspects:
             OverError: `over` came before its turn.
 
         """
-        key = _key(message)
-        with ExitStack() as stack:
-            stack.enter_context(self._counted())
+        key, level = _key(message), 0
+        self._in_hand[level] += 1  # as long as it is not known
+        try:
             notes = await self._read(key)
             if notes >= most:
                 raise UnendedError(
                     f"delivered {message.deliveries} times without anyone ending it: the process "
-                    f"died each of the {notes} times that it was handled alone"
+                    f"died each of the {notes} times that it was watched, in the end alone"
                 )
-            if notes:
-                stack.close()
-            async with self._turn(self._noted if notes else self._fresh, over):
+            self._in_hand[level] -= 1
+            level = notes
+            self._in_hand[level] += 1
+            async with self._turn(level, over):
                 task = await self._begin(key, work)
-                await self._live_through(key, task, None if notes else seconds)
+                await self._live_through(key, task, seconds and seconds * _GROWTH**notes)
             return await task
+        finally:
+            self._in_hand[level] -= 1
+            self._pass_on()
 
     async def forget(self, message: Inbound) -> None:
         """Forget a message that is no longer in its queue."""
         await self._clear(_key(message))
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count a message among those that may have no note, which have to end first."""
-        self._unnoted += 1
-        try:
-            yield
-        finally:
-            self._unnoted -= 1
-            self._pass_on()
 
     async def _read(self, key: bytes) -> int:
         if key in self._owed:
@@ -142,11 +141,9 @@ class Suspects:
             say("suspect.uncleared", why=str(error))
 
     @asynccontextmanager
-    async def _turn(
-        self, queue: deque[asyncio.Future[None]], over: asyncio.Event
-    ) -> AsyncIterator[None]:
+    async def _turn(self, level: int, over: asyncio.Event) -> AsyncIterator[None]:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        self._waiting[level].append(turn)
         self._pass_on()
         told = asyncio.ensure_future(over.wait())
         either: list[asyncio.Future[Any]] = [turn, told]
@@ -157,22 +154,27 @@ class Suspects:
             yield
         finally:
             told.cancel()
-            self._busy = self._busy and not turn.done()
+            self._watched -= turn.done()
             turn.cancel()
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the turn to whom it is due."""
-        while not self._busy and (queue := self._fresh if self._unnoted else self._noted):
-            turn = queue.popleft()
+        """Give turns to whom they are due."""
+        while self._watched < _TOGETHER.get(level := self._lowest(), 1):
+            if not self._waiting[level] or (self._watched and level != self._level):
+                return
+            turn = self._waiting[level].popleft()
             if not turn.done():
-                self._busy = True
+                self._watched, self._level = self._watched + 1, level
                 turn.set_result(None)
+
+    def _lowest(self) -> int:
+        return min((level for level, count in self._in_hand.items() if count), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How the suspects of one queue are watched: alone to their end, or for so many seconds."""
+    """How the suspects of one queue are watched: to their end, or for so many seconds."""
 
     suspects: Suspects
     seconds: float | None = None

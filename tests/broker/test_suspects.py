@@ -13,7 +13,7 @@ from schemas.catalog import COMMANDS_QUEUE
 from tests.broker.tools import PATIENCE, Bystander, Facts, running
 
 DEAD = f"{COMMANDS_QUEUE}.dead"
-MOST = 3
+MOST = 5
 
 
 class Kept:
@@ -118,58 +118,86 @@ async def died(notes: Kept, killer: str | Inbound, times: int = 1) -> None:
         notes.away = set()
 
 
-async def test_suspects_are_begun_one_after_the_other() -> None:
-    """The next is begun when the one before has ended, in the order in which they came."""
-    room = Room()
-    tasks = [room.enter(name) for name in "abc"]
-    for count, name in enumerate("abc", 1):
-        await room.until(*"abc"[:count])
+@pytest.mark.parametrize(("notes", "together"), [(0, 12), (1, 8), (2, 1), (4, 1)])
+async def test_the_more_notes_the_fewer_are_begun_at_once(notes: int, together: int) -> None:
+    """Twelve without any, eight with one, and else each alone; the next when one has ended."""
+    kept = Kept()
+    names = "abcdefghijkl"
+    for name in names:
+        await died(kept, name, notes)
+    room = Room(kept)
+    tasks = [room.enter(name) for name in names]
+    await room.until(*names[:together])
+    assert sorted(kept.notes.values()) == [notes] * (12 - together) + [notes + 1] * together
+    for count, name in enumerate(names, 1):
         room.let_go(name)
-    assert await asyncio.gather(*tasks) == [*"abc"]
-    assert not room.notes.notes
+        await room.until(*names[: together + count])
+    assert await asyncio.gather(*tasks) == [*names]
+    assert not kept.notes
 
 
-async def test_only_the_one_that_is_begun_has_a_note() -> None:
-    """Were the process to die now, one message would be guilty, and not those that wait."""
-    room = Room()
-    tasks = [room.enter(name) for name in "abc"]
+async def test_who_dies_while_waiting_gets_no_note() -> None:
+    """Were the process to die now, those that were begun would be guilty, and no other."""
+    kept = Kept()
+    for name in "ab":
+        await died(kept, name, 2)
+    room = Room(kept)
+    tasks = [room.enter(name) for name in "ab"]
     await room.until("a")
-    assert [*room.notes.notes.values()] == [1]
+    kept.away = {"clear"}
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    assert not room.notes.notes
+    assert sorted(kept.notes.values()) == [2, 3]
 
 
-async def test_one_with_a_note_waits_until_all_others_have_ended() -> None:
+async def test_one_with_more_notes_waits_until_all_with_fewer_have_ended() -> None:
     """What may have killed a process is not begun while anybody else could suffer for it."""
     notes = Kept()
-    await died(notes, "killer")
+    await died(notes, "killer", 2)
+    await died(notes, "other")
     room = Room(notes)
-    killer, *others = [room.enter(name, seconds=0.0) for name in ("killer", "a", "b")]
-    await room.until("a", "b")
-    for name in "ab":
+    tasks = [room.enter("killer"), *(room.enter(name, seconds=0.0) for name in ("other", "a", "b"))]
+    begun = ["a", "b"]
+    await room.until(*begun)
+    for name, following in (("a", []), ("b", ["other"]), ("other", ["killer"])):
         room.let_go(name)
-    await asyncio.gather(*others)
-    await room.until("a", "b", "killer")
+        begun += following
+        await room.until(*begun)
     late = room.enter("late", seconds=0.0)
-    await room.until("a", "b", "killer")
-    room.let_go("killer")
-    assert await killer == "killer"
-    room.let_go("late")
-    await late
+    await room.until(*begun)
+    for name in ("killer", "late"):
+        room.let_go(name)
+    assert await asyncio.gather(*tasks, late) == ["killer", "other", "a", "b", "late"]
 
 
-async def test_alone_for_some_seconds_it_is_lived_through_then() -> None:
+async def test_watched_for_some_seconds_it_is_lived_through_then() -> None:
     """Work that takes minutes holds the next one up for a moment only, and leaves no note."""
-    room = Room()
-    tasks = [room.enter(name, seconds=0.01) for name in "ab"]
+    kept = Kept()
+    for name in "ab":
+        await died(kept, name, 2)
+    room = Room(kept)
+    tasks = [room.enter(name, seconds=0.001) for name in "ab"]
     await room.until("a", "b")
-    await asyncio.sleep(0.05)
-    assert not room.notes.notes
+    while kept.notes:  # noqa: ASYNC110 (there is no event)
+        await asyncio.sleep(0.01)
     for name in "ab":
         room.let_go(name)
     assert await asyncio.gather(*tasks) == [*"ab"]
+
+
+async def test_who_has_notes_is_watched_for_longer() -> None:
+    """What kills late is still watched when it does."""
+    kept = Kept()
+    await died(kept, "killer", 4)
+    room = Room(kept)
+    task = room.enter("killer", seconds=1.0)
+    await room.until("killer")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(task), 1.2)
+    assert [*kept.notes.values()] == [5]
+    room.let_go("killer")
+    await task
 
 
 async def test_what_killed_so_often_is_not_begun_again() -> None:
@@ -177,7 +205,7 @@ async def test_what_killed_so_often_is_not_begun_again() -> None:
     notes = Kept()
     await died(notes, "killer", MOST)
     room = Room(notes)
-    with pytest.raises(UnendedError, match=r"delivered 4 times without .* each of the 3 times"):
+    with pytest.raises(UnendedError, match=r"delivered 4 times without .* each of the 5 times"):
         await room.enter("killer")
     assert not room.begun
     await room.suspects.forget(message("killer"))
@@ -212,7 +240,10 @@ async def test_what_raises_has_ended() -> None:
 
 async def test_a_session_that_ends_ends_the_waiting_and_not_the_work() -> None:
     """Who waits for a turn is given back; who has it goes on."""
-    room = Room()
+    kept = Kept()
+    for name in "ab":
+        await died(kept, name, 2)
+    room = Room(kept)
     first, second = room.enter("a"), room.enter("b")
     await room.until("a")
     room.over.set()
@@ -267,10 +298,13 @@ async def returned(wire: Bystander, *bodies: bytes) -> None:
             await one.reject(requeue=True)
 
 
-async def test_a_consumer_handles_suspects_alone_and_others_beside_them(
+async def test_a_consumer_handles_suspects_in_their_turn_and_others_beside_them(
     wire: Bystander, declared_url: str, facts: Facts
 ) -> None:
-    """Two that came twice before wait for each other, and hold nobody else up."""
+    """Two that two processes died of wait for each other, and hold nobody else up."""
+    notes = Kept()
+    for body in (b"a", b"b"):
+        await died(notes, sent(body), 2)
     at_work: set[bytes] = set()
     together: set[frozenset[bytes]] = set()
     fine, release = asyncio.Event(), asyncio.Event()
@@ -284,7 +318,7 @@ async def test_a_consumer_handles_suspects_alone_and_others_beside_them(
         at_work.discard(message.body)
 
     await returned(wire, b"a", b"b")
-    async with running(consumer(declared_url, handle, Suspects(Kept()))):
+    async with running(consumer(declared_url, handle, Suspects(notes))):
         await wire.send(body=b"fine")
         await asyncio.wait_for(fine.wait(), PATIENCE)
         release.set()

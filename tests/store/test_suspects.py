@@ -1,5 +1,7 @@
 """Notes of suspects outlive whoever wrote them."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -21,6 +23,16 @@ async def test_a_note_counts_until_it_is_cleared(pool: Database, database_url: s
         assert await SuspectNotes(later).begun(KEY) == 3
         await SuspectNotes(later).clear(KEY)
     assert (await notes.begun(KEY), await notes.begun(OTHER)) == (0, 1)
+
+
+async def test_those_that_come_together_are_noted_together(pool: Database) -> None:
+    """Each gets its own count back, also where one is there twice."""
+    notes = SuspectNotes(pool)
+    await notes.begin(KEY)
+    await asyncio.gather(*(notes.begin(key) for key in (OTHER, KEY, KEY, b"c")))
+    assert await asyncio.gather(*map(notes.begun, (KEY, b"d", OTHER, KEY))) == [2, 0, 1, 2]
+    await asyncio.gather(*map(notes.clear, (KEY, OTHER)))
+    assert await asyncio.gather(*map(notes.begun, (KEY, OTHER, b"c"))) == [0, 0, 1]
 
 
 async def test_what_nobody_asks_for_any_more_is_forgotten(

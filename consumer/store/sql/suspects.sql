@@ -1,17 +1,20 @@
--- name: suspect_begun :one
--- How often the message $1 was begun alone and not lived through; no row where it never was. Locks
--- nothing: a message is in hand in one place.
-select begun from lifecycle.suspect where key = $1;
+-- name: suspects_begun :many
+-- How often each of the messages $1 was begun and not lived through. Locks nothing: a message is in
+-- hand in one place.
+select coalesce(s.begun, 0) as begun
+from unnest($1::bytea[]) with ordinality as a (key, place) left join lifecycle.suspect s using (key)
+order by a.place;
 
--- name: begin_suspect :exec
--- Note that the message $1 is begun once more. What is not asked for any more is forgotten on the
--- way: messages that were purged or dead-lettered by the broker. Locks those rows.
+-- name: begin_suspects :exec
+-- Note that the messages $1 are begun once more. What is not asked for any more is forgotten on the
+-- way: messages that were purged, or dead-lettered by the broker. Locks rows in the order of keys.
 with past as (
-    delete from lifecycle.suspect where begun_at < now() - interval '7 days' and key <> $1
+    delete from lifecycle.suspect
+    where begun_at < now() - interval '7 days' and key <> all($1::bytea[])
 )
-insert into lifecycle.suspect (key) values ($1)
+insert into lifecycle.suspect (key) select distinct key from unnest($1::bytea[]) key order by key
 on conflict (key) do update set begun = suspect.begun + 1, begun_at = now();
 
--- name: clear_suspect :exec
--- Forget the message $1. Locks its row.
-delete from lifecycle.suspect where key = $1;
+-- name: clear_suspects :exec
+-- Forget the messages $1. Locks their rows.
+delete from lifecycle.suspect where key = any($1::bytea[]);
