@@ -3,19 +3,79 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from consumer.devstack.server import HOST, StackError, free_ports, listens, start, wait
+from consumer.devstack.server import HOST, Guarded, StackError, free_ports, start, wait
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
+
+class Server:
+    """A private server. `up` and `down` may follow each other: its data stays until the block ends.
+
+    Attributes:
+        url: of its database `postgres`, as its superuser.
+        folder: where its files are.
+
+    """
+
+    def __init__(
+        self, programs: Path, folder: Path, user: str | None, settings: Sequence[str]
+    ) -> None:
+        (self._port,) = free_ports(1)
+        self.url = f"postgresql://postgres@{HOST}:{self._port}/postgres"
+        self.folder, self._programs, self._user = folder, programs, user
+        self._settings = [word for setting in settings for word in ("-c", setting)]
+        self._server: Guarded | None = None
+
+    def up(self) -> None:
+        """Start it, and wait until it serves."""
+        self._server = start(
+            [self._programs / "postgres", "-D", self.folder / "data", "-h", HOST,
+             "-p", str(self._port), "-k", "", *self._settings],
+            log=self.folder / "log", folder=self.folder, ending="QUIT", user=self._user,
+        )  # fmt: skip
+        wait("PostgreSQL", self._server, self.serves)
+
+    def down(self, ending: signal.Signals = signal.SIGQUIT) -> None:
+        """End it: SIGQUIT as in a crash, SIGINT in order. Its data stays."""
+        if self._server is None:
+            return
+        # Not by its guard, which would take the folder away.
+        with suppress(OSError):
+            pid = (self.folder / "data" / "postmaster.pid").read_text().split("\n")[0]
+            os.kill(int(pid), ending)
+        self._server.process.wait()
+        self._server.stop()
+        self._server = None
+
+    def serves(self) -> bool:
+        """Tell whether it lets anybody in."""
+        asking = [
+            str(self._programs / "pg_isready"),
+            "-q",
+            "-U",
+            "postgres",
+            "-h",
+            HOST,
+            "-p",
+            str(self._port),
+        ]
+        return subprocess.run(asking, check=False).returncode == 0
+
+    def end(self) -> None:
+        """End it for good, its folder with it."""
+        if self._server is not None:
+            self._server.stop()
 
 
 @contextmanager
@@ -24,33 +84,39 @@ def private_postgres(
     settings: Sequence[str] = (),
     programs: Path | None = None,
 ) -> Iterator[str]:
-    """Run a server without authentication on the loopback interface; give its URL.
+    """Run a server as `private_server` does; give its URL."""
+    with private_server(files, settings, programs) as server:
+        yield server.url
 
-    `files` are put into its data folder, readable by it alone, `settings` are `name=value`, and
-    `programs` is a folder to take instead of the wheel's.
+
+@contextmanager
+def private_server(
+    files: Mapping[str, bytes] = _NOTHING,
+    settings: Sequence[str] = (),
+    programs: Path | None = None,
+    place: Path | None = None,
+) -> Iterator[Server]:
+    """Run a server without authentication on the loopback interface.
+
+    `files` are put into its data folder, readable by it alone, `settings` are `name=value`,
+    `programs` is a folder to take instead of the wheel's, and `place` is where its folder is made.
 
     Raises:
         StackError: the wheel is not installed, or the server did not start.
 
     """
-    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-", dir=place))
     try:
         user = _other_user()
         programs = programs or _programs(folder, user)
         _initialise(programs, folder, user)
         _put(folder / "data", files, user)
-        (port,) = free_ports(1)
-        options = [word for setting in (*_FAST, *settings) for word in ("-c", setting)]
-        server = start(
-            [programs / "postgres", "-D", folder / "data", "-h", HOST, "-p", str(port),
-             "-k", "", *options],
-            log=folder / "log", folder=folder, ending="QUIT", user=user,
-        )  # fmt: skip
+        server = Server(programs, folder, user, [*_FAST, *settings])
         try:
-            wait("PostgreSQL", server, lambda: listens(port))
-            yield f"postgresql://postgres@{HOST}:{port}/postgres"
+            server.up()
+            yield server
         finally:
-            server.stop()
+            server.end()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 import asyncpg
 
 from consumer.foreseen import ForeseenError
-from consumer.store.pool import Connection, admitting, text_of
+from consumer.store.pool import SESSION, Connection, admitting, text_of
 from consumer.store.statements import load
 
 _SQL = load("migrate")
@@ -118,7 +118,7 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
     """
     with admitting(url):
-        return await asyncpg.connect(url, timeout=10)
+        return await asyncpg.connect(url, timeout=10, server_settings=SESSION)
 
 
 async def _create_schema(connection: Connection) -> None:

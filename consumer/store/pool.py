@@ -20,7 +20,7 @@ Connection: TypeAlias = (
 
 _SQL = load("pool")
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_AWAY = (
+AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -28,6 +28,7 @@ _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
 )
@@ -40,6 +41,13 @@ STEADY = {
 }
 """Every row that the program's work touches is found by an index: it costs what it touches. A
 planner that cannot know the tree, nor anything of new tables, would at times read whole ones."""
+SESSION = {
+    "application_name": "workspace-lifecycle",
+    "default_transaction_isolation": "read committed",
+    "synchronous_commit": "on",
+}
+"""What our promises rest on, whatever the database's defaults are: what is acknowledged was written
+for good, and a statement takes the rows as they are when it gets them."""
 SCHEMES = ("postgresql", "postgres")
 EXAMPLE = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 TLS = Names(ca="sslrootcert", certificate="sslcert", key="sslkey")
@@ -83,7 +91,7 @@ class Database:
             except (StaleError, *_AGAIN) as error:
                 say("transaction.retried", why=text_of(error), tried=tried + 1)
                 await asyncio.sleep(0.01 * tried)
-            except _AWAY as error:
+            except AWAY as error:
                 raise UnavailableError(
                     f"the database is not available: {text_of(error)}"
                 ) from error
@@ -106,7 +114,7 @@ class Database:
                 return await work(connection)
         except (asyncpg.LockNotAvailableError, *_AGAIN) as error:
             raise StaleError(text_of(error)) from error
-        except _AWAY as error:
+        except AWAY as error:
             raise UnavailableError(f"the database is not available: {text_of(error)}") from error
 
     @asynccontextmanager
@@ -120,7 +128,7 @@ class Database:
         try:
             async with self._pool.acquire() as connection:
                 yield connection
-        except _AWAY as error:
+        except (*_AGAIN, *AWAY) as error:
             raise UnavailableError(f"the database is not available: {text_of(error)}") from error
 
 
@@ -136,12 +144,12 @@ def admitting(url: str) -> Iterator[None]:
     _check(url)
     try:
         yield
-    except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+    except (*AWAY, asyncpg.PostgresError, ValueError) as error:
         if why := refused(error, TLS):
             raise NotAdmittedError(f"the database is not available: {why}") from error
         if "rejected SSL upgrade" in str(error):
             raise NotAdmittedError("the database has no TLS, and sslmode= asks for it") from error
-        is_away = isinstance(error, _AWAY) and not isinstance(error, ValueError)
+        is_away = isinstance(error, AWAY) and not isinstance(error, ValueError)
         kind = UnavailableError if is_away else NotAdmittedError
         raise kind(f"the database is not available: {text_of(error)}") from error
 
@@ -176,10 +184,7 @@ async def opened(url: str, size: int, *, steady: bool = False) -> AsyncIterator[
             max_size=size,
             command_timeout=300,
             timeout=10,
-            server_settings={
-                "application_name": "workspace-lifecycle",
-                **(STEADY if steady else {}),
-            },
+            server_settings=SESSION | (STEADY if steady else {}),
         )
     try:
         yield Database(pool)
@@ -191,5 +196,5 @@ async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     """Close in order, or at once where a connection does not answer."""
     try:
         await asyncio.wait_for(pool.close(), 5)
-    except (TimeoutError, *_AWAY):
+    except (TimeoutError, *AWAY):
         pool.terminate()

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from consumer.observe import say
-from consumer.store.pool import text_of
+from consumer.store.pool import AWAY, text_of
 
 _CHANNEL = "lifecycle_outbox"
 _LONGEST_PAUSE = 15.0
@@ -31,7 +31,7 @@ class Wake:
             try:
                 await self._listen(ready, stop)
                 pause = 0.1
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*AWAY, asyncpg.PostgresError) as error:
                 say("wake.lost", why=text_of(error), again_in=pause)
                 await _wait(stop, pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)

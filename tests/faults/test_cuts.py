@@ -7,11 +7,11 @@ from random import Random
 import pytest
 
 from tests.broker.gate import Gate, gate_before
-from tests.support.harm import recovered
+from tests.support.harm import recovered, steady
 from tests.support.load import Load
 from tests.support.program import process
 from tests.support.siege import Urls
-from tests.support.trial import A_ROUND, SEED, SETTINGS, Trying, settled
+from tests.support.trial import SEED, SETTINGS, Trying, settled
 
 Fault = Callable[[Gate], Awaitable[None]]
 SIDES = ("broker", "database")
@@ -59,10 +59,9 @@ async def besieged(urls: Urls, sent: Load, faults: Iterable[tuple[str, str]]) ->
     ):
         gates = {"broker": broker, "database": database}
         for whom, fault in faults:
-            sending = asyncio.create_task(sent.send(A_ROUND))
-            await asyncio.sleep(random.uniform(0, 0.5))
-            await FAULTS[fault](gates[whom])
-            await sending
+            async with steady(sent):
+                await asyncio.sleep(random.uniform(0, 0.5))
+                await FAULTS[fault](gates[whom])
         await recovered(urls, sent)
         await program.lives()
 

@@ -50,8 +50,9 @@ async def test_a_deadlock_is_tried_again_and_both_take_effect(
             pool.run(lambda connection: crosswise(connection, there[::-1])),
         )
     assert set(await forest.statuses()) == {"a!!", "b!!"}
-    (told,) = retried
-    assert told.startswith("transaction.retried DeadlockDetectedError")
+    assert {told.partition(":")[0] for told in retried} == {
+        "transaction.retried DeadlockDetectedError"  # more than once where the victim was quicker
+    }
 
 
 async def test_a_stale_plan_is_made_again_and_nothing_of_the_first_stays(
@@ -142,6 +143,70 @@ async def test_a_lent_connection_that_is_cut_is_unavailable_too(
 
     with pytest.raises(UnavailableError, match="not available"):
         await cut()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sleeps"),
+    [
+        ("statement_timeout", "select pg_sleep(9)"),
+        ("transaction_timeout", "select pg_sleep(9)"),
+        ("idle_in_transaction_session_timeout", "select 1"),
+    ],
+)
+async def test_what_ran_out_of_time_is_unavailable(
+    pool: Database, setting: str, sleeps: str
+) -> None:
+    """A limit that the database sets says nothing of the message: it is not counted against it."""
+
+    async def linger(connection: Connection) -> None:
+        known = "select set_config(name, '50ms', true) from pg_settings where name = $1"
+        if await connection.fetchrow(known, setting) is None:
+            pytest.skip(f"this PostgreSQL has no {setting}")
+        await asyncio.sleep(0.3 if "idle" in setting else 0)
+        await connection.execute(sleeps)
+
+    with pytest.raises(UnavailableError, match="not available"):
+        await pool.run(linger)
+
+
+async def test_a_statement_that_ran_out_of_time_is_unavailable(
+    pool: Database, forest: Forest
+) -> None:
+    """The same where it is a transaction by itself, and the session ends with it."""
+    if forest.connection.get_server_version() < (17,):
+        pytest.skip("this PostgreSQL has no transaction_timeout")
+    with pytest.raises(UnavailableError, match="not available"):
+        async with pool.connection() as connection:
+            await connection.execute("set transaction_timeout = '50ms'")
+            await connection.execute("select pg_sleep(9)")
+
+
+@pytest.mark.parametrize(
+    "failure", ["serialization_failure", "deadlock_detected", "disk_full", "io_error"]
+)
+async def test_a_failure_that_passes_is_unavailable_outside_a_transaction_too(
+    pool: Database, failure: str
+) -> None:
+    """Nobody can do such a statement again but who asked for it."""
+    with pytest.raises(UnavailableError, match="not available"):
+        async with pool.connection() as connection:
+            await connection.execute(
+                f"do $$ begin raise {failure} using message = 'it passes'; end $$"
+            )
+
+
+async def test_a_session_does_not_go_by_the_databases_defaults(
+    database_url: str, forest: Forest
+) -> None:
+    """What is committed stays, and a statement takes rows as they are, whoever set what."""
+    name = database_url.rpartition("/")[2]
+    for default in ("synchronous_commit = off", "default_transaction_isolation = serializable"):
+        await forest.connection.execute(f'alter database "{name}" set {default}')
+    async with opened(database_url, 1) as pool:
+        for _ in range(2):  # and again, after the pool has reset it
+            async with pool.connection() as connection:
+                assert await connection.fetchval("show synchronous_commit") == "on"
+                assert await connection.fetchval("show transaction_isolation") == "read committed"
 
 
 async def test_a_session_that_ends_within_its_protocol_is_unavailable(pool: Database) -> None:

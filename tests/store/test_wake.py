@@ -12,6 +12,13 @@ from consumer.store.wake import Wake
 from tests.store.carried import operation
 from tests.support.one import outgoing, put_outbox
 
+_LET_IN_AND_ENDED = {
+    b"R": bytes(4),  # AuthenticationOk
+    b"S": b"server_version\x0018\x00",  # ParameterStatus
+    b"Z": b"I",  # ReadyForQuery
+    b"E": b"SFATAL\x00C57P01\x00Mended\x00\x00",  # ErrorResponse
+}
+"""What a session is told that is ended as soon as it was let in."""
 LISTENERS = """
 select pid from pg_stat_activity
 where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()
@@ -97,6 +104,30 @@ async def test_it_listens_again_after_its_backend_was_terminated(
                 await put(connection)
                 await woken(event)
     assert facts == ["wake.started", *["wake.lost", "wake.started"] * 2]
+
+
+async def test_a_session_that_is_ended_before_it_listens_is_no_end_of_the_program() -> None:
+    """Between being let in and listening, asyncpg has an error of its own for it."""
+    stop, said = asyncio.Event(), list[str]()
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        for kind, told in _LET_IN_AND_ENDED.items():
+            writer.write(kind + (4 + len(told)).to_bytes(4) + told)
+        await reader.read()
+        writer.close()
+
+    def notice(fact: str, fields: Any) -> None:
+        said.append(f"{fact} {fields['why']}")
+        if len(said) == 2:
+            stop.set()
+
+    async with await asyncio.start_server(end, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
+        with listening(notice):
+            await asyncio.wait_for(Wake(url, asyncio.Event()).run(stop.clear, stop), 10)
+    assert said[0].startswith("wake.lost InternalClientError")
 
 
 async def test_it_waits_for_a_database_that_is_not_there_and_can_be_stopped() -> None:

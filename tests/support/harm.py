@@ -29,14 +29,16 @@ async def harmed(
     random, ready = Random(SEED), Ready()
     settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
     async with process(amqp or urls.amqp, urls.database, **settings) as program:
-        await ready.until(200)
-        for _ in times:
-            async with steady(sent):
-                await asyncio.sleep(random.uniform(0, 0.3))
-                await harm(ready)
+        try:
             await ready.until(200)
-        await recovered(urls, sent)
-        await program.lives()
+            for _ in times:
+                async with steady(sent):
+                    await asyncio.sleep(random.uniform(0, 0.3))
+                    await harm(ready)
+                await ready.until(200)
+            await recovered(urls, sent)
+        finally:
+            await program.lives()
 
 
 @asynccontextmanager

@@ -59,8 +59,9 @@ class Process:
     async def lives(self) -> None:
         """See that it has not ended by itself."""
         if self.process.returncode is not None:
-            await self.ended()
-        assert self.process.returncode is None, self.lines[-3:]
+            assert self.process.stderr is not None
+            last = (await self.process.stderr.read()).decode()[-2000:]
+            raise AssertionError(f"it ended by itself, {self.process.returncode}: {last}")
 
     async def ended(self) -> int:
         """Wait until it has ended; give its exit code."""
