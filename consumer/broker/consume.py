@@ -140,6 +140,9 @@ class Consumer:
                 await _late(session.give_back(held))
             except UnavailableError as error:
                 observe.say("delivery.unsettled", why=str(error))
+            except Exception as error:  # noqa: BLE001 - ours; unsettled, it would be held for ever
+                observe.say("delivery.failed", why=reason(error), attempt=message.deliveries + 1)
+                await _late(session.reject(held, requeue=True))
 
     async def _attempt(self, session: _Session, held: DeliveredMessage, message: Inbound) -> None:
         failure = _unreadable(held) or await self._watched(session, message)

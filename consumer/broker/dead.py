@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from consumer.broker.connection import TIMEOUT, connected, translating
 from consumer.broker.outlet import CONFIRM
 from consumer.broker.parking import SENDER
-from consumer.broker.translate import DELIVERY_COUNT, inbound
+from consumer.broker.translate import DELIVERY_COUNT, UnwritableError, inbound, rewritten
 from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError
 from schemas.catalog import COMMANDS, EVENTS
@@ -95,16 +95,19 @@ class DeadQueue:
         if message.exchange not in {COMMANDS, EVENTS}:
             # Headers can be forged: a letter is no way to write to somebody else's queue.
             raise NoWayBackError(f"nothing of ours is sent to {message.exchange!r}")
-        kept: dict[str, Any] = dict(letter.delivered.header.properties)
         ours = vouch or letter.sender == self._user_id
-        kept["user_id"] = self._user_id if ours else None
-        kept["headers"] = {k: v for k, v in message.headers.items() if k not in _OURS}
+        headers = {k: v for k, v in message.headers.items() if k not in _OURS}
+        user_id = self._user_id if ours else None
+        try:
+            properties = rewritten(letter.delivered, user_id=user_id, headers=headers)
+        except UnwritableError as error:
+            raise NoWayBackError(f"its properties cannot be written again: {error}") from None
         with translating(f"send a letter of {self.name} back"):
             result = await self._channel.basic_publish(
                 message.body,
                 exchange=message.exchange,
                 routing_key=message.routing_key,
-                properties=Basic.Properties(**kept),
+                properties=properties,
                 mandatory=True,
                 timeout=CONFIRM,
             )
@@ -151,7 +154,9 @@ def _letter(delivered: DeliveredMessage, queue: str, user_id: str | None) -> Let
         return Letter(replace(message, exchange="", routing_key=""), why, None, sender, delivered)
     said, death = message.headers, _death(message.headers)
     exchange = said.get("x-original-exchange", death.get("exchange", ""))
-    key = said.get("x-original-routing-key", next(iter(death.get("routing-keys", ())), ""))
+    keys = death.get("routing-keys")  # anybody can have written this
+    first = keys[0] if isinstance(keys, list) and keys else ""
+    key = said.get("x-original-routing-key", first)
     why = said.get("x-death-reason", f"{death.get('reason', 'sent')} by the broker")
     parked_at = said.get("x-parked-at")
     return Letter(

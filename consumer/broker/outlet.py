@@ -85,7 +85,7 @@ class Outlet:
     def _written(self, message: Outbound) -> bytes:
         try:
             return self._frames.write(message)
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - pamqp raises what it likes, OverflowError too
             self._refused(message, describe(error))
             return b""
 

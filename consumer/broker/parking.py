@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from consumer.broker.connection import Link, open_link, translating
 from consumer.broker.outlet import CONFIRM
 from consumer.broker.topology import TopologyError, declare_on
-from consumer.broker.translate import DELIVERY_COUNT, PERSISTENT
+from consumer.broker.translate import DELIVERY_COUNT, UnwritableError, rewritten
 from consumer.message import UnavailableError, UnreadableError
 from schemas.catalog import DEAD_LETTER
 from schemas.strict import rfc3339
@@ -78,20 +78,20 @@ class Parking:
         if self._channel is None or self._channel.is_closed:
             self._channel = await self._opened()
         user_id = self._link.user_id if self._link else None
-        properties = _parked(delivered, self._queue, why, user_id)
+        try:
+            properties = rewritten(delivered, **_changes(delivered, self._queue, why, user_id))
+        except UnwritableError as error:
+            raise UnparkableError(str(error)) from error
         channel = await self._channel.get_underlay_channel()
         with translating(f"park a message from {self._queue}"):
-            try:
-                result = await channel.basic_publish(
-                    delivered.body,
-                    exchange=DEAD_LETTER,
-                    routing_key=self._queue,
-                    properties=properties,
-                    mandatory=True,
-                    timeout=CONFIRM,
-                )
-            except (ValueError, TypeError) as error:
-                raise UnparkableError(str(error)) from error
+            result = await channel.basic_publish(
+                delivered.body,
+                exchange=DEAD_LETTER,
+                routing_key=self._queue,
+                properties=properties,
+                mandatory=True,
+                timeout=CONFIRM,
+            )
         if not isinstance(result, Basic.Ack):
             raise UnavailableError(f"no dead-letter queue takes messages from {self._queue}")
 
@@ -104,15 +104,17 @@ def reason(failure: Exception) -> str:
     return last.encode("utf-8", "backslashreplace").decode()[:LONGEST_REASON]
 
 
-def _parked(
+def _changes(
     delivered: DeliveredMessage, queue: str, why: str, user_id: str | None
-) -> Basic.Properties:
-    """Keep the properties save those that would hinder: an expiry, another user's id, copies.
+) -> dict[str, Any]:
+    """Tell what becomes of what would hinder: an expiry, another user's id, copies.
 
     Our own `user_id` on it tells that its story in the headers is ours.
     """
-    kept: dict[str, Any] = dict(delivered.header.properties)
-    headers = {name: value for name, value in _headers(kept) if name not in _LEFT_OUT}
+    kept = delivered.header.properties
+    headers: dict[str, Any] = {
+        name: value for name, value in (kept.headers or {}).items() if name not in _LEFT_OUT
+    }
     headers |= {
         "x-death-reason": why,
         "x-original-exchange": delivered.exchange,
@@ -120,16 +122,6 @@ def _parked(
         "x-original-queue": queue,
         "x-parked-at": rfc3339(datetime.now(UTC)),
     }
-    if kept["user_id"]:
-        headers[SENDER] = kept["user_id"]
-    changed: dict[str, Any] = {
-        "headers": headers,
-        "expiration": None,
-        "user_id": user_id,
-        "delivery_mode": PERSISTENT,
-    }
-    return Basic.Properties(**(kept | changed))
-
-
-def _headers(properties: dict[str, Any]) -> list[tuple[str, Any]]:
-    return list((properties["headers"] or {}).items())
+    if kept.user_id:
+        headers[SENDER] = kept.user_id
+    return {"headers": headers, "expiration": None, "user_id": user_id}

@@ -1,5 +1,7 @@
 """AMQP properties to and from our own messages."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from aiormq.abc import DeliveredMessage
@@ -9,6 +11,14 @@ from consumer.message import Inbound, Outbound
 
 DELIVERY_COUNT = "x-delivery-count"
 PERSISTENT = 2
+_LARGEST = 3.4e38
+"""About the largest number that a single holds."""
+_LONGEST_NAME = 128
+"""Bytes of a field's name (AMQP 0-9-1, section 4.2.5.5); pamqp says so of each that is longer."""
+
+
+class UnwritableError(Exception):
+    """Not all properties that pamqp can read can it write."""
 
 
 def inbound(delivered: DeliveredMessage, queue: str) -> Inbound:
@@ -40,6 +50,41 @@ def _deliveries(headers: dict[str, Any]) -> int:
     return count if isinstance(count, int) else 0
 
 
+def rewritten(delivered: DeliveredMessage, **changes: Any) -> Basic.Properties:
+    """Write a delivery's properties once more, persistent, with changes.
+
+    Raises:
+        UnwritableError: pamqp refuses; it raises what it likes.
+
+    """
+    kept: dict[str, Any] = dict(delivered.header.properties)
+    changes["headers"] = _writable(changes.get("headers", kept["headers"]) or {})
+    ours = {"delivery_mode": PERSISTENT, "cluster_id": ""}  # pamqp refuses to write what it read
+    try:
+        properties = Basic.Properties(**{**kept, **ours, **changes})
+        properties.marshal()
+    except Exception as error:
+        raise UnwritableError(str(error)) from error
+    return properties
+
+
+def _writable(value: Any) -> Any:
+    """Give a header's value as pamqp can write it: it reads more than that, and writes singles."""
+    if isinstance(value, Mapping):
+        return {_cut(name): _writable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_writable(one) for one in value]
+    if isinstance(value, bytes):
+        return bytearray(value)
+    if isinstance(value, float) and _LARGEST < abs(value) < math.inf:
+        return str(value)
+    return value
+
+
+def _cut(name: str) -> str:
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
 def outgoing(message: Outbound, user_id: str | None = None) -> Basic.Properties:
     """Write the properties of a message; whatever it is, it is persistent.
 
@@ -50,7 +95,7 @@ def outgoing(message: Outbound, user_id: str | None = None) -> Basic.Properties:
         content_encoding=message.content_encoding,
         priority=message.priority,
         delivery_mode=PERSISTENT,
-        headers=dict(message.headers),
+        headers=_writable(message.headers),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         message_id=message.message_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ from consumer.broker.stream import Stream
 from consumer.message import Outbound, UnavailableError
 from consumer.record import Record
 from tests.audit.filling import NOON, Filler, everything
+from tests.support.byhand import Hand, Raw, long
+from tests.support.hostile import table
 
 ALL = Wanted()
 
@@ -101,6 +104,21 @@ async def test_a_message_keeps_its_id_and_says_where_it_came_from(
     without = Record(offset=1, exchange="workspace.events", routing_key="k", body=b"")
     assert target.replayed(without).message_id == "lifecycle.audit:1"
     assert await taken(filler, "copies") == []
+
+
+async def test_headers_that_nobody_could_have_written_hold_nothing_up(
+    stream: Stream, filler: Filler, publisher: Publisher, amqp_url: str
+) -> None:
+    """Text that is not UTF-8 and numbers of twice the size are sent as near as can be."""
+    by_hand = Hand(amqp_url)
+    headers = table([(b"text", b"S" + long(b"\xff")), (b"n", b"d" + struct.pack(">d", 1e300))])
+    assert await by_hand.send(Raw("workspace.events", b"noise", b"\x20\x00" + headers, b"1"))
+    await by_hand.close()
+    await filler.channel.declare_queue("mine")
+    target = Broker(publisher.publish, "queue", "mine", NOON)
+    assert await replayed(Trail(stream, None), target, source="stream") == 1
+    (found,) = await taken(filler, "mine")
+    assert (found.headers["text"], found.headers["n"]) == (bytearray(b"\xff"), "1e+300")
 
 
 async def test_an_exchange_gets_the_original_keys(

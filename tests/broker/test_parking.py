@@ -1,5 +1,6 @@
 """What cannot be handled is parked with its reason, and never lost."""
 
+import struct
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -8,9 +9,12 @@ import pytest
 
 from consumer.broker.consume import Consumer
 from consumer.broker.parking import reason
+from consumer.broker.translate import UnwritableError
 from consumer.message import Inbound, UnreadableError
 from schemas.catalog import COMMANDS_QUEUE
 from tests.broker.tools import Bystander, Facts, running
+from tests.support.byhand import Hand, Raw, long, short
+from tests.support.hostile import table
 
 DEAD = f"{COMMANDS_QUEUE}.dead"
 
@@ -96,6 +100,62 @@ async def test_nobody_says_for_us_who_sent_it(
     found = await wire.take(DEAD)
     assert "x-original-user-id" not in found.headers
     assert found.user_id == urlsplit(declared_url).username
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        b"\x00\x04" + short(b"a cluster's id"),
+        b"\x20\x00" + table([(b"double", b"d" + struct.pack(">d", 1e300))]),
+        b"\x20\x00" + table([(b"text", b"S" + long(b"\xff"))]),
+        b"\x20\x00" + table([(b"n" * 200, b"V")]),
+    ],
+    ids=["cluster id", "double", "bytes", "name"],
+)
+async def test_what_pamqp_reads_and_does_not_write_is_parked_all_the_same(
+    wire: Bystander, declared_url: str, facts: Facts, properties: bytes
+) -> None:
+    """Else its delivery would be held for ever, and a thousand of them would stop the queue."""
+    by_hand = Hand(declared_url)
+    assert await by_hand.send(Raw("", COMMANDS_QUEUE.encode(), properties, b"unreadable"))
+    await by_hand.close()
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    assert (await wire.take(DEAD)).headers["x-death-reason"] == "at all"
+    assert await wire.emptied(COMMANDS_QUEUE)
+
+
+async def test_what_cannot_be_written_again_is_dead_lettered_by_the_broker(
+    wire: Bystander, declared_url: str, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our reason is lost with it, the message is not."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise UnwritableError
+
+    monkeypatch.setattr("consumer.broker.parking.rewritten", refuse)
+    await wire.send(body=b"unreadable")
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    found = await wire.take(DEAD)
+    assert (found.body, found.headers["x-first-death-reason"]) == (b"unreadable", "rejected")
+    assert await wire.emptied(COMMANDS_QUEUE)
+
+
+async def test_a_fault_of_our_own_leaves_no_delivery_in_hand(
+    wire: Bystander, declared_url: str, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted like any failure, and at the broker's limit dead-lettered by it."""
+
+    async def park(*_: object) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("consumer.broker.parking.Parking.park", park)
+    await wire.send(body=b"unreadable")
+    async with running(consumer(declared_url)):
+        assert (await wire.take(DEAD)).body == b"unreadable"
+    assert "ZeroDivisionError" in facts.of("delivery.failed")[0]["why"]
+    assert await wire.emptied(COMMANDS_QUEUE)
 
 
 async def test_an_unreadable_message_is_parked_at_once(

@@ -1,15 +1,17 @@
 """Properties in and out, each where it belongs."""
 
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
+import pytest
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from consumer.broker.publish import Publisher
-from consumer.broker.translate import inbound, outgoing
+from consumer.broker.translate import UnwritableError, inbound, outgoing, rewritten
 from consumer.message import Inbound
 from tests.broker.tools import Bystander, event, running
 
@@ -68,3 +70,38 @@ def test_a_count_is_believed_of_a_redelivery_alone() -> None:
     assert inbound(delivered(properties, redelivered=True), "q").deliveries == 4
     properties = outgoing(event(1, headers={"x-delivery-count": "many"}))
     assert inbound(delivered(properties, redelivered=True), "q").deliveries == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("cluster_id", "c"), ("delivery_mode", 255)])
+def test_what_pamqp_reads_and_refuses_to_write_hinders_nobody(name: str, value: object) -> None:
+    """Nobody reads either: a message that has them is written again without."""
+    properties = Basic.Properties(message_id="m", headers={"mine": "kept"})
+    setattr(properties, name, value)
+    written = rewritten(delivered(properties), user_id="us")
+    assert (written.message_id, written.headers, written.user_id) == ("m", {"mine": "kept"}, "us")
+    assert (written.cluster_id, written.delivery_mode) == ("", 2)
+
+
+HEADERS = {"a": [1e300, b"\xff", 1e-300], "t": {"n" * 200: -1e300}, "inf": -math.inf, "f": 0.5}
+WRITABLE = {
+    "a": ["1e+300", bytearray(b"\xff"), 1e-300],
+    "t": {"n" * 128: "-1e+300"},
+    "inf": -math.inf,
+    "f": 0.5,
+}
+
+
+def test_headers_are_written_as_far_as_pamqp_can(caplog: pytest.LogCaptureFixture) -> None:
+    """It reads doubles, any bytes and names of 255 bytes, and writes none of them."""
+    kept = delivered(Basic.Properties(headers=cast("Any", HEADERS)))
+    for written in (rewritten(kept), outgoing(event(1, headers=HEADERS))):
+        assert written.headers == WRITABLE
+        assert written.marshal()
+    assert caplog.records == []
+
+
+def test_what_cannot_be_written_again_is_told_so() -> None:
+    """Whatever pamqp raises."""
+    headers = cast("Any", {"h": object()})
+    with pytest.raises(UnwritableError, match="Unknown type"):
+        rewritten(delivered(Basic.Properties(headers=headers)))

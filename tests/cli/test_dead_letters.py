@@ -114,6 +114,33 @@ async def test_requeued_it_is_what_it_was(cli: Cli, caller: WireCaller) -> None:
     assert await count(caller) == 0
 
 
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        [{"routing-keys": 7, "exchange": ["x"], "reason": 1}],
+        [{"routing-keys": []}],
+        [{"routing-keys": {}}],
+        ["x"],
+        "often",
+    ],
+)
+async def test_a_story_that_somebody_made_up_is_shown_as_far_as_it_goes(
+    cli: Cli, caller: WireCaller, deaths: Any
+) -> None:
+    """Whoever may publish can write what the broker writes of a death, in any shape."""
+    await caller.send(
+        "lifecycle.commands",
+        b"{}",
+        exchange="lifecycle.dead-letter",
+        message_id="made-up",
+        headers={"x-death": deaths},
+    )
+    ran = await cli("dead-letters", "list")
+    assert (ran.code, ran.err) == (0, "1 dead letters\n")
+    assert "made-up" in ran.out
+    assert (await cli("dead-letters", "requeue", "--all")).err == "0 requeued, 1 kept\n"
+
+
 async def test_what_nobody_takes_stays(cli: Cli, caller: WireCaller) -> None:
     """A letter that does not say where it came from is kept, and the exit code tells."""
     await caller.send(

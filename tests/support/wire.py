@@ -15,7 +15,8 @@ from pamqp.header import ContentHeader, ProtocolHeader
 
 _HEAD = struct.Struct(">BHI")
 _CONFIRM = struct.Struct(">HHQB")
-_ACK, _NACK, _CLOSE = (60, 80), (60, 120), (20, 40)
+_ACK, _NACK = (60, 80), (60, 120)
+_CLOSES = {(10, 50), (20, 40)}
 _AT_ONCE = 1000
 
 
@@ -126,7 +127,7 @@ class Wire:
             _, _, tag, multiple = _CONFIRM.unpack(payload)
             self._note(tag, multiple=bool(multiple))
             self._news.set()
-        elif method in {_NACK, _CLOSE}:
+        elif method in {_NACK, *_CLOSES}:
             self._why = f"the broker refused: {payload!r}"
             self._news.set()
 
