@@ -48,9 +48,13 @@ class Orders:
         self._before_id, self._before_subject, self._rest = shared.decode().split(_BLANK, 2)
         self._rest += f'{{"operation_id":"{operation_id}","workspace_id":"'
         self._hashed = hashlib.sha1(operation_id.bytes, usedforsecurity=False)
+        self._deadline: datetime | None = None
+        self._end = ""
 
     def write(self, target: Target) -> tuple[str, bytes]:
         """Give the id and the body of the command for one workspace's machine."""
+        if target.deadline != self._deadline:  # an operation has one
+            self._deadline, self._end = target.deadline, f'"{rfc3339(target.deadline)}"}}}}'
         workspace_id = str(target.workspace_id)
         identity = self._identity(workspace_id)
         text = (
@@ -59,7 +63,7 @@ class Orders:
             f'"instance_id":{_nullable(target.instance_id)},'
             f'"runtime":{_nullable(target.runtime)},'
             f'"previous_status":{quoted(target.previous_status)},'
-            f'"generation":{target.generation},"deadline":"{rfc3339(target.deadline)}"}}}}'
+            f'"generation":{target.generation},"deadline":{self._end}'
         )
         return identity, text.encode()
 

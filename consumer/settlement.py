@@ -9,7 +9,7 @@ from consumer.gather import Gather
 from consumer.intake import read_result
 from consumer.message import Inbound, UnavailableError, UnreadableError
 from consumer.observe import bound, say
-from consumer.operation import Result
+from consumer.operation import Result, Standing
 from consumer.policy import Policy, refusal_text
 from consumer.store.operations import next_deadline, standing
 from consumer.store.outbox import Outgoing, put_outbox
@@ -17,6 +17,8 @@ from consumer.store.pool import Connection, Database
 from consumer.store.targets import News, expire_targets, failures, settle_targets
 
 _RESULTS_AT_ONCE = 500
+_NEWS_AT_ONCE = 500
+_LONG = 100_000
 _LONGEST_PAUSE = 15.0
 
 
@@ -95,28 +97,40 @@ class Deadlines:
 
 async def put_news(connection: Connection, news: Sequence[News], max_listed: int) -> None:
     """Put what is to be said of each operation into the outbox: progress, corrections, its end."""
-    for one in news:
-        if one.settled or one.progressed or one.corrections:
-            event = await _event(connection, one, max_listed)
-            outgoing = Outgoing(
-                operation_id=one.operation_id,
-                kind="event",
-                type=event.type,
-                body=event.body,
-                derived_from=event.derived_from,
-            )
-            await put_outbox(connection, [outgoing])
+    telling = [one for one in news if one.settled or one.progressed or one.corrections]
+    for start in range(0, len(telling), _NEWS_AT_ONCE):
+        few = telling[start : start + _NEWS_AT_ONCE]
+        stands = await standing(connection, [one.operation_id for one in few])
+        outgoing: list[Outgoing] = []
+        for one in few:
+            event = await _event(connection, one, stands[one.operation_id], max_listed)
+            outgoing.append(_outgoing(one, event))
+            if len(event.body) > _LONG:  # a thousand such would be too much to hold at once
+                await put_outbox(connection, outgoing)
+                outgoing = []
+        if outgoing:
+            await put_outbox(connection, outgoing)
 
 
-async def _event(connection: Connection, news: News, max_listed: int) -> Followed:
+async def _event(connection: Connection, news: News, stands: Standing, max_listed: int) -> Followed:
     """Write the one event that a batch of results led to for an operation."""
-    stands, cause = await standing(connection, news.operation_id), news.last_result
+    cause = news.last_result
     if news.corrections:
         return corrected_event(stands, news.corrections, cause)
     if news.progressed:
         return progress_event(stands, cause)
-    failed = await failures(connection, news.operation_id, max_listed)
-    return settled_event(stands, failed, cause)
+    failed = stands.failed_count and await failures(connection, news.operation_id, max_listed)
+    return settled_event(stands, failed or (), cause)
+
+
+def _outgoing(news: News, event: Followed) -> Outgoing:
+    return Outgoing(
+        operation_id=news.operation_id,
+        kind="event",
+        type=event.type,
+        body=event.body,
+        derived_from=event.derived_from,
+    )
 
 
 def _tell(news: Sequence[News]) -> None:

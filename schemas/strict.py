@@ -141,7 +141,9 @@ def parse_json(body: bytes) -> Any:
         raise ValueError(f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise ValueError(_NESTED) from None
-    if isinstance(value, dict | list) and _too_deep(value):
+    # No deeper than it has brackets: few messages need the walk.
+    many = body.count(b"{") + body.count(b"[") > _DEEPEST
+    if many and isinstance(value, dict | list) and _too_deep(value):
         raise ValueError(_NESTED)
     return value
 

@@ -71,7 +71,7 @@ class Repairer:
             records += [_order(orders, asked, target) for target in targets]
             after = targets[-1].workspace_id
         if asked.settled_at is not None:
-            stands = await standing(connection, asked.operation_id)
+            stands = (await standing(connection, [asked.operation_id]))[asked.operation_id]
             failed = await failures(connection, asked.operation_id, self._max_listed)
             settled = settled_event(replace(stands, at=asked.settled_at), failed, None)
             records.append(_event(asked, settled.type, settled.body, asked.settled_at))

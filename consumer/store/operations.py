@@ -1,6 +1,6 @@
 """Operations: what was decided, what was answered, and how it ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from uuid import UUID
@@ -19,11 +19,12 @@ async def record_operations(connection: Connection, operations: Sequence[Operati
     await connection.execute(_SQL["record_operations"], *columns)
 
 
-async def standing(connection: Connection, operation_id: UUID) -> Standing:
-    """Read how an operation stands."""
-    row = await connection.fetchrow(_SQL["standing"], operation_id)
-    assert row is not None
-    return Standing(**dict(row))
+async def standing(
+    connection: Connection, operation_ids: Sequence[UUID]
+) -> Mapping[UUID, Standing]:
+    """Read how each of these operations stands."""
+    rows = await connection.fetch(_SQL["standing"], operation_ids)
+    return {row["operation_id"]: Standing(**dict(row)) for row in rows}
 
 
 async def next_deadline(connection: Connection) -> float | None:

@@ -35,7 +35,6 @@ WITHOUT = {
     "consumer/store/prune.py": "run by the pruner; tests/audit/test_pruner.py",
     "consumer/telemetry/health.py": "asked of a process; tests/contract/test_stop.py",
     "consumer/telemetry/readiness.py": "asked of a process; tests/faults/test_broker.py",
-    "consumer/telemetry/logs.py": "read from a process; tests/contract/test_stop.py",
 }
 ROOMS = [
     str(path.relative_to(ROOT))

@@ -160,7 +160,7 @@ async def test_a_late_result_corrects_the_workspace_and_the_counts_once(
     ]
     assert await settle(pool, late) == []
     async with pool.connection() as connection:
-        stands = await standing(connection, operation)
+        stands = (await standing(connection, [operation]))[operation]
     assert (stands.succeeded_count, stands.failed_count, stands.timed_out_count) == (1, 1, 1)
     assert await forest.statuses() == {"top": "paused", "a": "degraded", "b": "paused"}
 

@@ -15,12 +15,12 @@ from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text
           traceparent, cascade, undo, requested_by, reason, outcome, status, code, deprecated,
           generation, answer_type, answer, target_count, open_count, recorded_at, deadline);
 
--- name: standing :one
--- How an operation stands. Locks nothing.
+-- name: standing :many
+-- How each of the operations $1 stands. Locks nothing.
 select operation_id, action, workspace_id, message_id, correlation_id, traceparent, cascade,
        requested_by, reason, target_count, open_count, succeeded_count, failed_count,
        superseded_count, timed_out_count, recorded_at, now() as at
-from lifecycle.operation where operation_id = $1;
+from lifecycle.operation where operation_id = any($1::uuid[]);
 
 -- name: next_deadline :one
 -- In how many seconds the next open operation times out. Locks nothing.
