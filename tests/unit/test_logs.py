@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ def handlers() -> Iterator[None]:
     root.setLevel(level)
 
 
-def lines(capsys: pytest.CaptureFixture[str]) -> list[Mapping[str, Any]]:
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """Read what was written."""
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
