@@ -1,13 +1,11 @@
-"""Facts as JSON lines on standard error."""
+"""Facts as JSON lines on standard error, by structlog."""
 
-import json
 import logging
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from schemas.strict import rfc3339
+import structlog
 
 _LEVELS = {
     "retried": logging.INFO,
@@ -25,13 +23,23 @@ _LEVELS = {
 }
 """The level of a fact by its verb; info where none is given. Steps of a way are for debugging."""
 _SPOKEN = logging.getLogger("workspace-lifecycle")
-"""Knows from which level on lines are written; nothing is logged by it."""
+"""Knows from which level on lines are written; nothing is logged by it. structlog asks too, when it
+has made a logger for the line, which most facts are not worth."""
 
 
 def configure(level: str) -> None:
     """Write JSON lines of at least this level to standard error, libraries' lines among them."""
     number = logging.getLevelNamesMapping()[level.upper()]
     _SPOKEN.setLevel(number)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[_Bridge()], force=True)
 
 
@@ -39,14 +47,8 @@ def log(fact: str, fields: Mapping[str, Any]) -> None:
     """Write one fact. A listener of `consumer.observe`."""
     level = _LEVELS.get(fact.rpartition(".")[2], logging.INFO)
     if _SPOKEN.isEnabledFor(level):
-        _write(level, fact, {name: one for name, one in fields.items() if one is not None})
-
-
-def _write(level: int, event: str, fields: Mapping[str, Any]) -> None:
-    """Write a line in one piece: libraries log from threads of their own."""
-    head = {"timestamp": rfc3339(datetime.now(UTC)), "level": logging.getLevelName(level).lower()}
-    line = json.dumps({**head, "event": event, **fields}, default=repr)
-    sys.stderr.write(f"{line}\n")
+        told = {name: value for name, value in fields.items() if value is not None}
+        structlog.get_logger().log(level, fact, **told)
 
 
 class _Bridge(logging.Handler):
@@ -54,4 +56,5 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
-        _write(level, "library.logged", {"logger": record.name, "text": record.getMessage()})
+        text = record.getMessage()
+        structlog.get_logger().log(level, "library.logged", logger=record.name, text=text)

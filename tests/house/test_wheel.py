@@ -66,7 +66,7 @@ def test_schemas_bring_nothing_but_pydantic() -> None:
     """`from schemas import PauseWorkspace, Summary` imports neither a broker nor a database."""
     probe = (
         "import sys; from schemas import PauseWorkspace, Summary;"
-        "others = ('aio_pika', 'asyncpg', 'boto3', 'consumer');"
+        "others = ('aio_pika', 'asyncpg', 'boto3', 'structlog', 'consumer');"
         "print([one for one in others if one in sys.modules])"
     )
     done = subprocess.run(

@@ -149,8 +149,8 @@ INTAKE = (
     bug(
         "log lines are written for a terminal",
         "consumer/telemetry/logs.py",
-        'json.dumps({**head, "event": event, **fields}, default=repr)',
-        '" ".join(map(str, {**head, "event": event, **fields}.values()))',
+        "structlog.processors.JSONRenderer()",
+        "structlog.dev.ConsoleRenderer(colors=False)",
         "tests/contract/test_stop.py::test_what_a_sender_writes_stays_within_its_log_line",
     ),
     bug(
