@@ -13,6 +13,7 @@ from consumer.store.archive import (
 )
 from consumer.store.pool import Database
 from tests.audit.filling import NOON
+from tests.support.forest import Forest
 
 
 async def test_a_cut_is_decided_once(pool: Database) -> None:
@@ -24,6 +25,16 @@ async def test_a_cut_is_decided_once(pool: Database) -> None:
 
     decided = await asyncio.gather(*map(claim, range(5, 9)))
     assert len(set(decided)) == 1
+
+
+async def test_who_waited_for_a_decision_is_given_it(pool: Database, forest: Forest) -> None:
+    """It was committed after the question was asked, and holds all the same."""
+    async with pool.connection() as first, pool.connection() as second:
+        async with first.transaction():
+            await claim_mark(first, 1, 0, 5, NOON)
+            waiting = asyncio.create_task(claim_mark(second, 1, 0, 6, NOON))
+            await forest.waited_for()
+        assert (await waiting).last_offset == 5
 
 
 async def test_marks_are_chained_in_order(pool: Database) -> None:

@@ -13,17 +13,12 @@ select manifest from lifecycle.archive_mark
 where (epoch, first_offset) < ($1, $2) order by epoch desc, first_offset desc limit 1;
 
 -- name: claim_mark :one
--- Decide a cut, unless the one that begins there is decided already; give what holds.
-with made as (
-    insert into lifecycle.archive_mark (epoch, first_offset, last_offset, hour)
-    values ($1, $2, $3, $4) on conflict do nothing
-    returning epoch, first_offset, last_offset, hour, manifest, tail
-)
-select * from made
-union all
-select epoch, first_offset, last_offset, hour, manifest, tail
-from lifecycle.archive_mark where epoch = $1 and first_offset = $2
-limit 1;
+-- Decide a cut, unless the one that begins there is decided already; give what holds. Locks that
+-- cut: who waited for another's decision would not see it in a snapshot taken before.
+insert into lifecycle.archive_mark (epoch, first_offset, last_offset, hour)
+values ($1, $2, $3, $4)
+on conflict (epoch, first_offset) do update set last_offset = archive_mark.last_offset
+returning epoch, first_offset, last_offset, hour, manifest, tail;
 
 -- name: finish_mark :exec
 -- Note that a cut and its manifest are written.
