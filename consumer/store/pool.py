@@ -38,9 +38,11 @@ STEADY = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 """Every row that the program's work touches is found by an index: it costs what it touches. A
-planner that cannot know the tree, nor anything of new tables, would at times read whole ones."""
+planner that cannot know the tree, nor anything of new tables, would at times read whole ones; and
+to plan a walk anew for each tree takes longer than the walk."""
 SESSION = {
     "application_name": "workspace-lifecycle",
     "default_transaction_isolation": "read committed",

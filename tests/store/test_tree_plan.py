@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from consumer.operation import Plan
-from consumer.store.pool import STEADY
+from consumer.store.pool import STEADY, opened
 from consumer.store.statements import load
-from consumer.store.tree import lineage, lock_tree, plan_undo
+from consumer.store.tree import Look, lineage, lock_tree, plan_cascades, plan_undo
 from schemas.events import Action
 from tests.store.carried import blocked, operation, pause, resume
 from tests.support.forest import Forest
@@ -354,3 +354,19 @@ async def test_a_command_reads_its_own_tree_and_no_more(
         text = "\n".join(row[0] for row in rows)
         assert "Seq Scan on workspaces" not in text, mode
         assert "workspaces_p" in text, mode
+
+
+async def test_a_statement_is_planned_once_for_all_its_calls(
+    database_url: str, forest: Forest
+) -> None:
+    """A walk is over before it would be planned anew; nothing here depends on the values."""
+    top = await forest.plant("top", "top/a")
+    asked = "select generic_plans, custom_plans from pg_prepared_statements where statement = $1"
+    async with (
+        opened(database_url, 1, steady=True) as database,
+        database.connection() as connection,
+    ):
+        for _ in range(3):
+            await plan_cascades(connection, [Look(top, "pause", 10)])
+        (row,) = await connection.fetch(asked, load("tree")["plan_cascades"])
+    assert tuple(row) == (3, 0)
