@@ -10,6 +10,7 @@ from consumer.audit.journal import Journal, Reached
 from consumer.audit.lines import encode
 from consumer.audit.trail import Place, Source, Span, Trail
 from consumer.audit.wanted import Sieve, Wanted
+from consumer.broker.translate import size_of
 from consumer.message import Outbound, UnavailableError
 from consumer.record import Record
 from schemas.catalog import AUDIT_STREAM
@@ -25,6 +26,9 @@ ORIGINAL_EXCHANGE = "x-original-exchange"
 ORIGINAL_KEY = "x-original-routing-key"
 _CARBON = frozenset({"CC", "BCC"})
 """Headers by which RabbitMQ would send a copy to any queue (Sender-selected Distribution)."""
+LEFT_OUT = "x-headers-left-out"
+_MOST_HEADERS = 100_000
+"""Bytes. All properties have to fit into one frame, of 131,072 where nobody said otherwise."""
 _AT_ONCE = 500
 
 
@@ -59,7 +63,8 @@ class Broker:
 
     Left out is what would act by itself: `reply_to` (an answer nobody waits for), `expiration`,
     `user_id` (the broker compares it with who is connected) and copies by CC and BCC. A message
-    that had no id gets one from its place.
+    that had no id gets one from its place. Headers that leave no room for ours are left out whole,
+    and their size told instead.
 
     Attributes:
         unrouted: how many no queue took.
@@ -96,6 +101,8 @@ class Broker:
         """Give a record as the message to be published."""
         given: Mapping[str, Any] = record.properties
         headers = {key: value for key, value in record.headers.items() if key not in _CARBON}
+        if (size := size_of(headers)) > _MOST_HEADERS:
+            headers = {LEFT_OUT: size}
         into_queue = self._kind == "queue"
         return Outbound(
             exchange="" if into_queue else self._name,

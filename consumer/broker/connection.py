@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractChannel as AnyChannel
 from aiormq.channel import Channel
 from aiormq.connection import Connection
 from aiormq.exceptions import (
@@ -206,6 +207,11 @@ class Link:
         with suppress(UnavailableError), translating("close"):
             async with asyncio.timeout(CLOSING):
                 await self._connection.close()
+
+
+def frame_max_of(channel: AnyChannel) -> int:
+    """Give the size in bytes that a frame may have on a channel's connection, all of it."""
+    return channel.connection.connection_tune.frame_max
 
 
 async def open_link(url: str, name: str) -> Link:

@@ -10,7 +10,7 @@ from aiormq.channel import Channel
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
-from consumer.broker.connection import TIMEOUT, connected, translating
+from consumer.broker.connection import TIMEOUT, connected, frame_max_of, translating
 from consumer.broker.outlet import CONFIRM
 from consumer.broker.parking import SENDER
 from consumer.broker.translate import DELIVERY_COUNT, UnwritableError, inbound, rewritten
@@ -99,7 +99,9 @@ class DeadQueue:
         headers = {k: v for k, v in message.headers.items() if k not in _OURS}
         user_id = self._user_id if ours else None
         try:
-            properties = rewritten(letter.delivered, user_id=user_id, headers=headers)
+            properties = rewritten(
+                letter.delivered, frame_max_of(self._channel), user_id=user_id, headers=headers
+            )
         except UnwritableError as error:
             raise NoWayBackError(f"its properties cannot be written again: {error}") from None
         with translating(f"send a letter of {self.name} back"):

@@ -76,6 +76,8 @@ class Frames:
         properties = outgoing(message, self._user_id)
         properties.message_id = identity
         header = frame.marshal(ContentHeader(body_size=0, properties=properties), self._channel)
+        if len(header) > self._most + _AROUND:
+            raise ValueError(f"its properties take {len(header)} bytes, more than a frame holds")
         # What stands before the id may be a caller's: anything. What stands behind is ours.
         at = header.rindex(identity.encode())
         return _Form(

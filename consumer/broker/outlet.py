@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from consumer import observe
 from consumer.broker.confirming import ConfirmingChannel, Receipt
-from consumer.broker.connection import Link, describe
+from consumer.broker.connection import Link, describe, frame_max_of
 from consumer.broker.frames import Frames
 from consumer.message import Outbound
 
@@ -35,8 +35,7 @@ class Outlet:
         self.trouble = ""
         self._channel = channel
         self._give_up = give_up
-        frame_max = channel.connection.connection_tune.frame_max
-        self._frames = Frames(channel.number, frame_max, user_id)
+        self._frames = Frames(channel.number, frame_max_of(channel), user_id)
         self._flying: dict[str, asyncio.Future[None]] = {}
         self._sound = True
 

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
-from consumer.broker.connection import Link, open_link, translating
+from consumer.broker.connection import Link, frame_max_of, open_link, translating
 from consumer.broker.outlet import CONFIRM
 from consumer.broker.topology import TopologyError, declare_on
 from consumer.broker.translate import DELIVERY_COUNT, UnwritableError, rewritten
@@ -78,11 +78,12 @@ class Parking:
         if self._channel is None or self._channel.is_closed:
             self._channel = await self._opened()
         user_id = self._link.user_id if self._link else None
+        channel = await self._channel.get_underlay_channel()
+        changes = _changes(delivered, self._queue, why, user_id)
         try:
-            properties = rewritten(delivered, **_changes(delivered, self._queue, why, user_id))
+            properties = rewritten(delivered, frame_max_of(channel), **changes)
         except UnwritableError as error:
             raise UnparkableError(str(error)) from error
-        channel = await self._channel.get_underlay_channel()
         with translating(f"park a message from {self._queue}"):
             result = await channel.basic_publish(
                 delivered.body,

@@ -6,11 +6,14 @@ from typing import Any
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
+from pamqp.encode import field_table
 
 from consumer.message import Inbound, Outbound
 
 DELIVERY_COUNT = "x-delivery-count"
 PERSISTENT = 2
+AROUND = 20
+"""Bytes of a header's frame beside the properties (AMQP 0-9-1, sections 4.2.3 and 4.2.6.1)."""
 _LARGEST = 3.4e38
 """About the largest number that a single holds."""
 _LONGEST_NAME = 128
@@ -47,14 +50,15 @@ def inbound(delivered: DeliveredMessage, queue: str) -> Inbound:
 def _deliveries(headers: dict[str, Any]) -> int:
     """Read the quorum queue's own count. A sender may have set the header: see `redelivered`."""
     count = headers.get(DELIVERY_COUNT)
-    return count if isinstance(count, int) else 0
+    return max(0, count) if isinstance(count, int) else 0
 
 
-def rewritten(delivered: DeliveredMessage, **changes: Any) -> Basic.Properties:
+def rewritten(delivered: DeliveredMessage, frame_max: int, **changes: Any) -> Basic.Properties:
     """Write a delivery's properties once more, persistent, with changes.
 
     Raises:
-        UnwritableError: pamqp refuses; it raises what it likes.
+        UnwritableError: pamqp refuses, which raises what it likes, or they are more than a frame
+            holds: the broker would end the connection.
 
     """
     kept: dict[str, Any] = dict(delivered.header.properties)
@@ -62,9 +66,11 @@ def rewritten(delivered: DeliveredMessage, **changes: Any) -> Basic.Properties:
     ours = {"delivery_mode": PERSISTENT, "cluster_id": ""}  # pamqp refuses to write what it read
     try:
         properties = Basic.Properties(**{**kept, **ours, **changes})
-        properties.marshal()
+        size = len(properties.marshal())
     except Exception as error:
         raise UnwritableError(str(error)) from error
+    if size > frame_max - AROUND:
+        raise UnwritableError(f"they take {size} bytes, and a frame holds {frame_max} in all")
     return properties
 
 
@@ -79,6 +85,11 @@ def _writable(value: Any) -> Any:
     if isinstance(value, float) and _LARGEST < abs(value) < math.inf:
         return str(value)
     return value
+
+
+def size_of(headers: Mapping[str, Any]) -> int:
+    """Tell how many bytes headers take on the wire."""
+    return len(field_table(_writable(headers)))
 
 
 def _cut(name: str) -> str:

@@ -117,16 +117,23 @@ def _mended_header(data: bytes) -> bytes:
 
 
 def _mended_delivery(data: bytes) -> bytes:
-    """Make the routing key ASCII where it is not UTF-8: with CC anybody can send such a one."""
-    key = len(data) - 1
+    """Make exchange and routing key ASCII where they are not UTF-8.
+
+    With CC anybody can send such a key, and who may bind our queue such an exchange.
+    """
     at = len(_DELIVER)
     at += 1 + data[at]  # the consumer tag
     at += 9  # delivery tag, redelivered
-    at += 1 + data[at]  # the exchange
-    at += 1  # the key's length
+    data = _mended_text(data, at)
+    return _mended_text(data, at + 1 + data[at])
+
+
+def _mended_text(data: bytes, at: int) -> bytes:
+    """Do so with the short string that begins there."""
+    begin, end = at + 1, at + 1 + data[at]
     try:
-        data[at:key].decode()
+        data[begin:end].decode()
     except UnicodeDecodeError:
-        ascii_key = bytes(byte if byte < 0x80 else ord("?") for byte in data[at:key])  # noqa: PLR2004
-        return data[:at] + ascii_key + data[key:]
+        ascii_text = bytes(byte if byte < 0x80 else ord("?") for byte in data[begin:end])  # noqa: PLR2004
+        return data[:begin] + ascii_text + data[end:]
     return data

@@ -109,16 +109,19 @@ async def test_a_message_keeps_its_id_and_says_where_it_came_from(
 async def test_headers_that_nobody_could_have_written_hold_nothing_up(
     stream: Stream, filler: Filler, publisher: Publisher, amqp_url: str
 ) -> None:
-    """Text that is not UTF-8 and numbers of twice the size are sent as near as can be."""
+    """Text that is not UTF-8 and large numbers as near as can be; what fills a frame not at all."""
     by_hand = Hand(amqp_url)
     headers = table([(b"text", b"S" + long(b"\xff")), (b"n", b"d" + struct.pack(">d", 1e300))])
     assert await by_hand.send(Raw("workspace.events", b"noise", b"\x20\x00" + headers, b"1"))
     await by_hand.close()
+    await filler.fill(b"2", headers={"h": "h" * 131_000})
     await filler.channel.declare_queue("mine")
     target = Broker(publisher.publish, "queue", "mine", NOON)
-    assert await replayed(Trail(stream, None), target, source="stream") == 1
-    (found,) = await taken(filler, "mine")
+    assert await replayed(Trail(stream, None), target, source="stream") == 2
+    found, large = await taken(filler, "mine")
     assert (found.headers["text"], found.headers["n"]) == (bytearray(b"\xff"), "1e+300")
+    assert (large.body, large.headers.get("h")) == (b"2", None)
+    assert large.headers["x-headers-left-out"] == 131_011
 
 
 async def test_an_exchange_gets_the_original_keys(

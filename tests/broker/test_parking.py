@@ -125,6 +125,22 @@ async def test_what_pamqp_reads_and_does_not_write_is_parked_all_the_same(
     assert await wire.emptied(COMMANDS_QUEUE)
 
 
+async def test_headers_without_room_for_a_reason_are_left_to_the_broker(
+    wire: Bystander, declared_url: str, facts: Facts
+) -> None:
+    """A frame over the limit would end the connection each time, and be written again for ever."""
+    full = b"\x20\x00" + table([(b"h", b"S" + long(b"h" * 131_000))])
+    by_hand = Hand(declared_url)
+    assert await by_hand.send(Raw("", COMMANDS_QUEUE.encode(), full, b"unreadable"))
+    await by_hand.close()
+    async with running(consumer(declared_url)):
+        await facts.wait("delivery.parked")
+    found = await wire.take(DEAD)
+    assert (found.body, found.headers["x-first-death-reason"]) == (b"unreadable", "rejected")
+    assert not facts.of("delivery.retried")
+    assert await wire.emptied(COMMANDS_QUEUE)
+
+
 async def test_what_cannot_be_written_again_is_dead_lettered_by_the_broker(
     wire: Bystander, declared_url: str, facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

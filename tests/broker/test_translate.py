@@ -15,6 +15,8 @@ from consumer.broker.translate import UnwritableError, inbound, outgoing, rewrit
 from consumer.message import Inbound
 from tests.broker.tools import Bystander, event, running
 
+FRAME = 131_072
+
 
 def delivered(properties: Basic.Properties, *, redelivered: bool = False) -> DeliveredMessage:
     """Make a delivery as aiormq would."""
@@ -68,8 +70,9 @@ def test_a_count_is_believed_of_a_redelivery_alone() -> None:
     properties = outgoing(event(1, headers={"x-delivery-count": 4}))
     assert inbound(delivered(properties), "q").deliveries == 0
     assert inbound(delivered(properties, redelivered=True), "q").deliveries == 4
-    properties = outgoing(event(1, headers={"x-delivery-count": "many"}))
-    assert inbound(delivered(properties, redelivered=True), "q").deliveries == 0
+    for made_up in ("many", -(2**62)):
+        properties = outgoing(event(1, headers={"x-delivery-count": made_up}))
+        assert inbound(delivered(properties, redelivered=True), "q").deliveries == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("cluster_id", "c"), ("delivery_mode", 255)])
@@ -77,9 +80,18 @@ def test_what_pamqp_reads_and_refuses_to_write_hinders_nobody(name: str, value: 
     """Nobody reads either: a message that has them is written again without."""
     properties = Basic.Properties(message_id="m", headers={"mine": "kept"})
     setattr(properties, name, value)
-    written = rewritten(delivered(properties), user_id="us")
+    written = rewritten(delivered(properties), FRAME, user_id="us")
     assert (written.message_id, written.headers, written.user_id) == ("m", {"mine": "kept"}, "us")
     assert (written.cluster_id, written.delivery_mode) == ("", 2)
+
+
+def test_properties_that_no_frame_holds_are_told_before_the_broker_sees_them() -> None:
+    """It would end the connection, and whatever else is under way on it."""
+    properties = Basic.Properties(message_id="m" * 200)
+    size = len(properties.marshal()) + 5  # the delivery mode, and an empty table
+    assert rewritten(delivered(properties), size + 20).message_id == "m" * 200
+    with pytest.raises(UnwritableError, match=f"take {size} bytes"):
+        rewritten(delivered(properties), size + 19)
 
 
 HEADERS = {"a": [1e300, b"\xff", 1e-300], "t": {"n" * 200: -1e300}, "inf": -math.inf, "f": 0.5}
@@ -94,7 +106,7 @@ WRITABLE = {
 def test_headers_are_written_as_far_as_pamqp_can(caplog: pytest.LogCaptureFixture) -> None:
     """It reads doubles, any bytes and names of 255 bytes, and writes none of them."""
     kept = delivered(Basic.Properties(headers=cast("Any", HEADERS)))
-    for written in (rewritten(kept), outgoing(event(1, headers=HEADERS))):
+    for written in (rewritten(kept, FRAME), outgoing(event(1, headers=HEADERS))):
         assert written.headers == WRITABLE
         assert written.marshal()
     assert caplog.records == []
@@ -104,4 +116,4 @@ def test_what_cannot_be_written_again_is_told_so() -> None:
     """Whatever pamqp raises."""
     headers = cast("Any", {"h": object()})
     with pytest.raises(UnwritableError, match="Unknown type"):
-        rewritten(delivered(Basic.Properties(headers=headers)))
+        rewritten(delivered(Basic.Properties(headers=headers)), FRAME)

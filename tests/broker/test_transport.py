@@ -84,16 +84,21 @@ async def test_unreadable_properties_are_parked_and_the_rest_flows_on(
     assert await wire.emptied(COMMANDS_QUEUE)
 
 
+@pytest.mark.parametrize("part", ["exchange", "routing_key"])
 @pytest.mark.parametrize(
-    ("key", "read"),
-    [(b"\xff\xfe", "??"), ("k\u00e4".encode(), "k\u00e4"), (b"", ""), (b"k" * 255, "k" * 255)],
+    ("text", "read"),
+    [(b"\xff\xfe", "??"), ("k\u00e4".encode(), "k\u00e4"), (b"", ""), (b"k" * 127, "k" * 127)],
 )
-async def test_a_routing_key_that_is_not_utf8_is_read_as_ascii(key: bytes, read: str) -> None:
+async def test_names_that_are_not_utf8_are_read_as_ascii(part: str, text: bytes, read: str) -> None:
     """A copy header brings any routing key into a queue; none ends the connection."""
-    frame = pamqp.frame.marshal(Basic.Deliver("tag", 2**40, True, "exchange", "k" * len(key)), 7)
-    found = await _read(frame.replace(b"k" * len(key) + b"\xce", key + b"\xce"))
+    length, stand_in = bytes([len(text)]), "k" * len(text)
+    names = {"exchange": "events", "routing_key": "any"} | {part: stand_in}
+    frame = pamqp.frame.marshal(Basic.Deliver("tag", 2**40, True, **names), 7)
+    found = await _read(frame.replace(length + stand_in.encode(), length + text))
     assert isinstance(found, Basic.Deliver)
-    assert (found.consumer_tag, found.delivery_tag, found.routing_key) == ("tag", 2**40, read)
+    assert (found.consumer_tag, found.delivery_tag, found.redelivered) == ("tag", 2**40, True)
+    told = {"exchange": found.exchange, "routing_key": found.routing_key}
+    assert told == names | {part: read}
 
 
 @given(st.text(max_size=60), st.dictionaries(st.text(max_size=20), st.integers(0, 2**31)))

@@ -175,31 +175,29 @@ _EVERY_TYPE = (
 """A field of each type there is (AMQP 0-9-1, and RabbitMQ's own), as far out as it goes."""
 
 
-def _field() -> Drawn:
-    """Write a field of a table, in any type."""
-    plain = st.one_of(
-        st.sampled_from((*_EVERY_TYPE, b"t\x07")),
-        st.integers(-(2**63), 2**63 - 1).map(lambda one: b"l" + struct.pack(">q", one)),
-        st.sampled_from((0, 2**33, 2**62, 2**64 - 1)).map(
-            lambda one: b"T" + struct.pack(">Q", one)
-        ),
-        _TEXTS.map(lambda text: b"S" + long(text)),
-        _TEXTS.map(lambda text: b"x" + long(text)),
-    )
-    return st.recursive(
-        plain,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=3).map(lambda fields: b"A" + long(b"".join(fields))),
-            st.lists(st.tuples(_TEXTS, inner), max_size=3).map(lambda named: b"F" + table(named)),
-        ),
-        max_leaves=6,
-    )
+_PLAIN = st.one_of(
+    st.sampled_from((*_EVERY_TYPE, b"t\x07")),
+    st.integers(-(2**63), 2**63 - 1).map(lambda one: b"l" + struct.pack(">q", one)),
+    st.sampled_from((0, 2**33, 2**62, 2**64 - 1)).map(lambda one: b"T" + struct.pack(">Q", one)),
+    _TEXTS.map(lambda text: b"S" + long(text)),
+    _TEXTS.map(lambda text: b"x" + long(text)),
+    st.sampled_from((10_240, 65_535, 130_500)).map(lambda size: b"S" + long(b"h" * size)),
+)
+
+
+def _around(inner: Drawn) -> Drawn:
+    """Put arrays and tables around fields."""
+    arrays = st.lists(inner, max_size=3).map(lambda fields: b"A" + long(b"".join(fields)))
+    tables = st.lists(st.tuples(_TEXTS, inner), max_size=3).map(lambda named: b"F" + table(named))
+    return st.one_of(inner, arrays, tables)
 
 
 def table(named: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Write a table."""
     return long(b"".join(short(name) + field for name, field in named))
 
+
+_FIELDS = _around(_around(_PLAIN))
 
 _NAMES = st.sampled_from((
     b"x-delivery-count", b"x-death", b"x-stream-offset", b"x-acquired-count", b"x-death-reason",
@@ -253,7 +251,7 @@ def _properties(draw: st.DrawFn, kind: bytes, *, expiring: bool = True) -> bytes
             "cluster_id": maybe(_TEXTS, 9),
         }.items()
     }
-    pairs = st.lists(st.tuples(_NAMES, _field()) | _FORGED, max_size=4)
+    pairs = st.lists(st.tuples(_NAMES, _FIELDS) | _FORGED, max_size=4)
     seconds = _TIMES.map(lambda one: struct.pack(">Q", one))
     values = [
         shorts["content_type"], shorts["content_encoding"], maybe(pairs.map(table), 2),
@@ -289,9 +287,16 @@ def _worst() -> list[Raw]:
     late = struct.pack(">HQ", 1 << 6, 2**64 - 1)
     cluster = struct.pack(">H", 1 << 2) + short(b"c")
     headers = struct.pack(">H", 1 << 13) + long(short(b"a") + b"A" + long(every))
-    forged = struct.pack(">H", 1 << 13) + table([(b"x-death", _DEATH), (b"\xff", b"V")])
+    forged = struct.pack(">H", 1 << 13) + table([(b"x-death", _DEATH)])
+    unnamed = struct.pack(">H", 1 << 13) + table([(b"\xff", b"V")])
     expired = struct.pack(">H", 1 << 8) + short(b"0")
-    all_properties = (texts, late, cluster, headers, forged, expired, struct.pack(">H", 0))
+    full = struct.pack(">H", 1 << 13) + table([(b"h", b"S" + long(b"h" * 131_000))])
+    told = struct.pack(">H", 1 << 13 | 1 << 8) + table([(b"x-death", b"S" + long(b"often"))])
+    dead = told + short(b"1")
+    all_properties = (
+        *(texts, late, cluster, headers, forged, unnamed, expired, full, dead),
+        struct.pack(">H", 0),
+    )
     bodies = (b"\x00" * _BIG, b"[" * 60_000, b'{"workspace_id":"\\u0000"}')
     return [
         Raw("", queue.encode(), properties, body)

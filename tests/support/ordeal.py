@@ -3,11 +3,11 @@
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import aio_pika
 import asyncpg
@@ -18,7 +18,7 @@ from consumer.broker.stream import Stream
 from schemas.catalog import AUDIT_STREAM, DEAD_LETTER
 from schemas.topology import QUEUES, WORK_QUEUES, dead
 from tests.support.byhand import Hand, Raw
-from tests.support.caller import WireCaller
+from tests.support.caller import PATIENCE, WireCaller
 from tests.support.hostile import OPERATION, WORKSPACE
 from tests.support.program import Process, environment, process
 
@@ -33,7 +33,6 @@ _ANSWERED = ("order.carried_out", "order.failed", "order.fenced")
 _BAD = ("failed", "retried", "unsettled", "lost", "paused", "logged", "refused", "dropped")
 """Verbs of facts that tell of a message which did more than end in one of two places."""
 _FORESEEN = {"order.failed", "order.refused", "result.refused", "reply.refused", "reply.dropped"}
-_PATIENCE = 30.0
 
 
 class Ordeal:
@@ -91,14 +90,11 @@ class Ordeal:
 
     async def settled(self) -> None:
         """Wait until every message is in one place, and nothing is left to be published."""
-        missing: Any = None
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                while missing := await self._missing():
-                    assert self.program.process.returncode is None, self.program.lines[-3:]
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"not where it should be: {missing}") from None
+        end = time.monotonic() + PATIENCE
+        while missing := await self._missing():
+            assert self.program.process.returncode is None, self.program.lines[-3:]
+            assert time.monotonic() < end, f"not where it should be: {missing}"
+            await asyncio.sleep(0.02)
 
     async def _missing(self) -> Mapping[str, int]:
         """Tell, by queue, how many messages have no outcome yet; negative: more than one."""
