@@ -1,48 +1,17 @@
 """The way out: outbox rows become messages, are published, confirmed, and forgotten."""
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
-from consumer.message import Outbound, UnavailableError
+from consumer.message import UnavailableError
 from consumer.observe import say
-from consumer.relay.compose import Composer
-from consumer.relay.verdict import judge
-from consumer.store.outbox import (
-    Flying,
-    Taken,
-    confirm_outbox,
-    leave_relay,
-    take_outbox,
-    try_relay,
-)
-from consumer.store.pool import Connection, Database
+from consumer.relay.backlog import Backlog, Publish
+from consumer.store.outbox import leave_relay, try_relay
+from consumer.store.pool import Database
 
-Publish = Callable[
-    [Sequence[Outbound]], Awaitable[Sequence[Literal["confirmed", "returned", "failed"]]]
-]
-
-_CHUNK = 1000
-_CHUNK_BYTES = 4_000_000
-_AT_ONCE = 3
-"""Chunks under way: the broker is at one while the next is taken and composed."""
 _SWEEP = 30.0
 _LONGEST_PAUSE = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """A chunk under way. `receipts` are by place: a row without a message has none."""
-
-    taken: Sequence[Taken]
-    receipts: asyncio.Task[Mapping[int, str]]
-
-    @property
-    def full(self) -> bool:
-        return len(self.taken) == _CHUNK
 
 
 class Relay:
@@ -90,52 +59,5 @@ class Relay:
         async with self._database.connection() as connection:
             if not await try_relay(connection):
                 return
-            flights: deque[_Flight] = deque()
-            try:
-                while await self._fill(connection, flights):
-                    await self._land(connection, flights.popleft())
-            finally:
-                if flights:
-                    await asyncio.wait([flight.receipts for flight in flights])
+            await Backlog(connection, self._publish).drain()
             await leave_relay(connection)
-
-    async def _fill(self, connection: Connection, flights: deque[_Flight]) -> bool:
-        """Start chunks as long as there is a backlog. False: nothing is left, nor under way."""
-        while not flights or (flights[-1].full and len(flights) < _AT_ONCE):
-            taken = await take_outbox(connection, _CHUNK, _CHUNK_BYTES, _flying(flights))
-            if not taken:
-                break
-            flights.append(_Flight(taken, asyncio.create_task(self._sent(taken))))
-        return bool(flights)
-
-    async def _sent(self, taken: Sequence[Taken]) -> Mapping[int, str]:
-        """Publish a chunk; give the receipt of each row that had something to send."""
-        compose = Composer().outbound
-        messages = {
-            place: message
-            for place, one in enumerate(taken)
-            if (message := compose(one)) is not None
-        }
-        say("outbox.taken", count=len(messages))
-        receipts = await self._publish([*messages.values()]) if messages else []
-        say("outbox.published", count=len(messages))
-        return dict(zip(messages, receipts, strict=True))
-
-    async def _land(self, connection: Connection, flight: _Flight) -> None:
-        """Wait for a chunk's receipts, and note what was confirmed."""
-        verdict = judge(flight.taken, await flight.receipts, full=flight.full)
-        await confirm_outbox(connection, verdict.done, verdict.partly, verdict.failed)
-        say("outbox.confirmed", count=len(verdict.done), broken=verdict.broken)
-        if verdict.broken:
-            raise UnavailableError(verdict.broken)
-
-
-def _flying(flights: Sequence[_Flight]) -> Flying:
-    """Tell what is under way, so that it is not taken again: rows, and part of a fan-out."""
-    if not flights:
-        return Flying()
-    seqs = {one.seq for flight in flights for one in flight.taken}
-    last = flights[-1].taken[-1]
-    if last.target is None or not flights[-1].full:
-        return Flying(seqs)
-    return Flying(seqs - {last.seq}, last.seq, last.target.workspace_id)

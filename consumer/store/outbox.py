@@ -104,13 +104,38 @@ _NONE = Flying()
 
 
 async def take_outbox(
-    connection: Connection, most: int, most_bytes: int, flying: Flying = _NONE
+    connection: Connection, most: int, most_bytes: int, flying: Flying = _NONE, behind: int = 0
 ) -> list[Taken]:
-    """Take the next messages: at most `most`, with about `most_bytes` of bodies."""
+    """Take the next messages: at most `most`, with about `most_bytes` of bodies.
+
+    Only those whose seq is greater than `behind`.
+    """
     rows = await connection.fetch(
-        _SQL["take_outbox"], most, most_bytes, flying.seqs, flying.seq, flying.progress
+        _SQL["take_outbox"], most, most_bytes, flying.seqs, flying.seq, flying.progress, behind
     )
     return [_taken(row) for row in rows]
+
+
+async def take_replies(
+    connection: Connection, most: int, most_bytes: int, flying: Collection[int], behind: int = 0
+) -> list[Taken]:
+    """Take the newest replies, whatever waits before them; `flying` is what is under way."""
+    rows = await connection.fetch(_SQL["take_replies"], most, most_bytes, flying, behind)
+    return [_taken(row) for row in rows]
+
+
+class Horizon(NamedTuple):
+    """Which transactions may be under way: none before `oldest`, none from `next` on."""
+
+    oldest: int
+    next: int
+
+
+async def horizon(connection: Connection) -> Horizon:
+    """Tell what may still become visible."""
+    row = await connection.fetchrow(_SQL["horizon"])
+    assert row is not None
+    return Horizon(*row)
 
 
 async def confirm_outbox(

@@ -97,6 +97,8 @@ create table lifecycle.outbox (
     derived_from    text
 );
 
+create index outbox_reply on lifecycle.outbox (seq) where kind = 'reply';
+
 -- The cuts of the audit trail into archive objects. manifest and tail are SHA-256 of a cut's manifest
 -- and of its last record's line, null until they are written. A new epoch begins where the stream
 -- was cut or begun anew.

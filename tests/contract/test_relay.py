@@ -108,7 +108,7 @@ async def test_chunks_that_are_under_way_at_once_leave_in_order_and_whole(
     chunk: int,
 ) -> None:
     """Wherever a fan-out is cut, and whichever message fails while others are behind it."""
-    monkeypatch.setattr("consumer.relay.relay._CHUNK", chunk)
+    monkeypatch.setattr("consumer.relay.backlog._CHUNK", chunk)
     expected = await pause_eleven(caller, forest, settings_of())
     failed = iter([at])
 

@@ -1,5 +1,6 @@
 """The outbox: everything leaves, in the order in which it was decided, and by one at a time."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,10 +15,12 @@ from consumer.store.outbox import (
     confirm_outbox,
     leave_relay,
     take_outbox,
+    take_replies,
     try_relay,
 )
 from consumer.store.statements import load
 from tests.store.carried import operation, pause
+from tests.support.backlog import fill
 from tests.support.forest import Forest
 from tests.support.one import outgoing, put_outbox
 
@@ -179,6 +182,48 @@ async def test_a_fan_out_that_fails_midway_keeps_what_was_confirmed(forest: Fore
     assert {one.attempts for one in left} == {1}
 
 
+async def test_the_newest_replies_are_taken_without_what_is_under_way(forest: Forest) -> None:
+    """At most so many, oldest first, with about so many bytes, and only behind a row."""
+    one = await operation(forest.connection, answer=b"the answer")
+    replies = [outgoing("reply", name, reply_to="amq.gen-x") for name in "abcde"]
+    await put_outbox(forest.connection, one, [*replies, event("f"), fanout()])
+
+    async def taken(*asked: Any) -> list[str]:
+        return [each.type for each in await take_replies(forest.connection, *asked)]
+
+    first = (await take_replies(forest.connection, 1, PLENTY, ()))[0]
+    assert (first.type, first.body, first.reply_to) == ("e", b"the answer", "amq.gen-x")
+    assert await taken(3, PLENTY, ()) == ["c", "d", "e"]
+    assert await taken(3, PLENTY, {first.seq}) == ["b", "c", "d"]
+    assert await taken(3, 20, ()) == ["d", "e"]
+    assert await taken(3, 1, ()) == ["e"]
+    assert await taken(9, PLENTY, (), first.seq - 2) == ["d", "e"]
+
+
+async def test_a_row_is_numbered_when_its_transaction_is(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    second: "asyncpg.Connection[asyncpg.Record]",
+    third: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    """Whoever has a number for a row is seen to be under way, also before the row is there."""
+    one = await operation(connection)
+    await put_outbox(connection, one, [event("first")])  # every 32nd number gives one by itself
+    await connection.execute(
+        "create function stop() returns trigger language plpgsql as"
+        " 'begin perform pg_advisory_xact_lock_shared(1); return new; end'"
+    )
+    await connection.execute(
+        "create trigger stop before insert on lifecycle.outbox for each row execute function stop()"
+    )
+    await connection.execute("select pg_advisory_lock(1)")
+    putting = asyncio.create_task(put_outbox(second, one, [event("a")]))
+    await Forest(third).waited_for()
+    numbered = "select backend_xid is not null from pg_stat_activity where pid = $1"
+    assert await third.fetchval(numbered, second.get_server_pid())
+    await connection.execute("select pg_advisory_unlock(1)")
+    await putting
+
+
 async def test_one_relay_at_a_time(
     connection: "asyncpg.Connection[asyncpg.Record]",
     second: "asyncpg.Connection[asyncpg.Record]",
@@ -213,14 +258,32 @@ async def test_taking_reads_the_primary_keys_of_big_tables(
     )
     await connection.execute("analyze lifecycle.outbox, lifecycle.target, lifecycle.operation")
     await connection.execute(
-        "prepare take (integer, bigint, bigint[], bigint, uuid) as " + load("outbox")["take_outbox"]
+        "prepare take (integer, bigint, bigint[], bigint, uuid, bigint) as "
+        + load("outbox")["take_outbox"]
     )
-    rows = await connection.fetch("explain analyze execute take (100, 8000000, '{}', null, null)")
+    rows = await connection.fetch(
+        "explain analyze execute take (100, 8000000, '{}', null, null, 0)"
+    )
     plan = "\n".join(row[0] for row in rows)
     assert "outbox_pkey" in plan
     assert "target_pkey" in plan
     assert "Seq Scan on outbox" not in plan
     assert "Seq Scan on target" not in plan
+
+
+async def test_replies_are_found_without_reading_what_they_pass_by(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    """They have an index of their own."""
+    await fill(connection, 50_000)
+    await connection.execute(
+        "prepare ahead (integer, bigint, bigint[], bigint) as " + load("outbox")["take_replies"]
+    )
+    explain = "explain (analyze, format json) execute ahead (100, 8000000, '{}', 0)"
+    (plan,) = json.loads(await connection.fetchval(explain))
+    (read,) = [node for node in _nodes(plan["Plan"]) if node.get("Relation Name") == "outbox"]
+    assert read["Index Name"] == "outbox_reply"
+    assert _rows_read(read) == 100
 
 
 async def test_a_late_chunk_of_a_fan_out_reads_no_earlier_target(
@@ -242,11 +305,12 @@ async def test_a_late_chunk_of_a_fan_out_reads_no_earlier_target(
     )
     await connection.execute("analyze lifecycle.outbox, lifecycle.target, lifecycle.operation")
     await connection.execute(
-        "prepare take (integer, bigint, bigint[], bigint, uuid) as " + load("outbox")["take_outbox"]
+        "prepare take (integer, bigint, bigint[], bigint, uuid, bigint) as "
+        + load("outbox")["take_outbox"]
     )
     for mode in ("force_custom_plan", "force_generic_plan"):
         await connection.execute(f"set plan_cache_mode = {mode}")
-        explain = "explain (analyze, format json) execute take (1000, 8000000, '{}', null, null)"
+        explain = "explain (analyze, format json) execute take (1000, 8000000, '{}', null, null, 0)"
         (plan,) = json.loads(await connection.fetchval(explain))
         read = [_rows_read(node) for node in _nodes(plan["Plan"]) if node.get("Alias") == "t"]
         assert max(read) <= 101, mode

@@ -1,11 +1,13 @@
 -- name: put_outbox :exec
--- Put messages into the outbox, in this order. Locks nothing that exists.
+-- Put messages into the outbox, in this order. The transaction gets its number before they get theirs,
+-- so that a horizon tells which may still become visible. Locks nothing that exists.
 insert into lifecycle.outbox
     (operation_id, kind, type, reply_to, correlation_id, body, derived_from)
 select m.operation_id, m.kind, m.type, m.reply_to, m.correlation_id, m.body, m.derived_from
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
     with ordinality as m (operation_id, kind, type, reply_to, correlation_id, body, derived_from,
                           place)
+where pg_current_xact_id() is not null
 order by m.place;
 
 -- name: try_relay :one
@@ -20,7 +22,8 @@ select pg_advisory_unlock(4909, 1);
 -- The next messages in the order in which they were decided: at most $1, and about $2 bytes of
 -- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
 -- id; where none is left it gives one row without a target. Leaves out what is under way: the rows
--- $3, and of the fan-out $4 all up to the workspace $5. Locks nothing: one relay at a time.
+-- $3, and of the fan-out $4 all up to the workspace $5. Begins behind the row $6, so that it does not
+-- read again what was deleted and cannot be cleaned up yet. Locks nothing: one relay at a time.
 select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
        case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
        o.derived_from, p.deprecated, p.recorded_at, p.traceparent,
@@ -32,7 +35,7 @@ from (
                     end) over (order by m.seq) as bytes, min(m.seq) over () as first
     from (select seq, operation_id, kind, type, reply_to, correlation_id, body, attempts,
                  derived_from, case when seq = $4 then $5 else progress end as progress
-          from lifecycle.outbox where seq <> all($3::bigint[])
+          from lifecycle.outbox where seq > $6 and seq <> all($3::bigint[])
           order by seq limit $1) m
     join lifecycle.operation q using (operation_id)
 ) o
@@ -48,6 +51,33 @@ left join lateral (
 where o.bytes is null or o.bytes <= $2 or o.seq = o.first
 order by o.seq, t.workspace_id
 limit $1;
+
+-- name: take_replies :many
+-- The newest replies: at most $1, and about $2 bytes of answers, without the rows $3, which are under
+-- way, and behind the row $4. Columns as those of take_outbox. Locks nothing: one relay at a time.
+select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
+       coalesce(o.body, p.answer) as body, o.derived_from, p.deprecated, p.recorded_at,
+       p.traceparent, p.message_id as causation_id,
+       coalesce(p.correlation_id, p.message_id) as origin_id, null::uuid as workspace_id
+from (
+    select m.*, sum(octet_length(coalesce(m.body, q.answer))) over (order by m.seq desc) as bytes,
+           max(m.seq) over () as first
+    from (select seq, operation_id, kind, type, reply_to, correlation_id, body, attempts,
+                 derived_from
+          from lifecycle.outbox
+          where kind = 'reply' and seq > $4 and seq <> all($3::bigint[])
+          order by seq desc limit $1) m
+    join lifecycle.operation q using (operation_id)
+) o
+join lifecycle.operation p using (operation_id)
+where o.bytes <= $2 or o.seq = o.first
+order by o.seq;
+
+-- name: horizon :one
+-- Which transactions may still be under way: all older than oldest have ended, none as new as next
+-- had begun. Locks nothing.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next;
 
 -- name: confirm_outbox :exec
 -- Forget what the broker has confirmed: $1 whole, $2 up to the workspace $3; count a failed
