@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,19 +17,34 @@ from tests.bench.paper import table
 from tests.bench.plot import plot
 
 _DOCS = Path(__file__).parents[2] / "docs"
+_FILES = ("bench.json", "bench.svg")
 
 
 @pytest.fixture(scope="session")
-def report() -> Iterator[Report]:
-    """Collect the figures of the run; at its end print them and write them down."""
+def folder() -> Iterator[Path]:
+    """Give a folder for what is found; at the end it goes to docs/ too, where that is asked for."""
+    made = Path(mkdtemp(prefix="bench-"))
+    print(f"\nwhat is found is written to {made}")
+    yield made
+    for name in _FILES if os.environ.get("BENCH_KEEP") == "1" else ():
+        shutil.copy(made / name, _DOCS)
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[Report]:
+    """Collect the figures of the run, and print them at its end."""
     found = Report(SCALE, {"cores": os.cpu_count(), "Python": platform.python_version()})
     yield found
-    if found.figures:
-        folder = _DOCS if os.environ.get("BENCH_KEEP") == "1" else Path(mkdtemp(prefix="bench-"))
-        told = json.dumps(found.as_json(), indent=1)
-        (folder / "bench.json").write_text(told + "\n")
-        (folder / "bench.svg").write_text(plot(found))
-        print(f"\n\n{table(found)}\n\nwritten to {folder}/bench.json and bench.svg")
+    print(f"\n\n{table(found)}")
+
+
+@pytest.fixture
+def report(folder: Path, whole: Report) -> Iterator[Report]:
+    """Give the report; what is in it after a test outlives the run, however that ends."""
+    yield whole
+    told = json.dumps(whole.as_json(), indent=1)
+    for name, text in zip(_FILES, (f"{told}\n", plot(whole)), strict=True):
+        (folder / name).write_text(text)
 
 
 @pytest.fixture
