@@ -107,6 +107,30 @@ CONSUMING = (
         "tests/broker/test_parking.py::test_what_cannot_be_parked_now_is_kept_until_it_can",
     ),
     bug(
+        "what pamqp reads and does not write is held for ever",
+        "consumer/broker/translate.py",
+        "    except Exception as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        "tests/broker/test_translate.py::test_what_cannot_be_written_again_is_told_so",
+    ),
+    bug(
+        "headers that leave no room for a reason are tried for ever",
+        "consumer/broker/translate.py",
+        "if size > frame_max - AROUND:",
+        "if False:",
+        "tests/broker/test_parking.py::"
+        "test_headers_without_room_for_a_reason_are_left_to_the_broker",
+        "tests/broker/test_translate.py::"
+        "test_properties_that_no_frame_holds_are_told_before_the_broker_sees_them",
+    ),
+    bug(
+        "a delivery with which something of ours went wrong is held for ever",
+        _CONSUME,
+        "                await _late(session.reject(held, requeue=True))\n",
+        "                pass\n",
+        "tests/broker/test_parking.py::test_a_fault_of_our_own_leaves_no_delivery_in_hand",
+    ),
+    bug(
         "dead letters are published over the connection that acknowledges",
         _CONSUME,
         "        session = _Session(channel)\n",
