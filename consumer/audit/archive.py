@@ -21,6 +21,7 @@ from consumer.store.archive import (
     previous_manifest,
     try_archive,
 )
+from consumer.store.clock import Clock
 from consumer.store.pool import Connection, Database
 
 _LONGEST_PAUSE = 60.0
@@ -48,7 +49,8 @@ class Archiver:
         self._bucket = bucket
         self._stream = stream
         self._sizes = sizes or Sizes()
-        self._lag = Lag(limit or Limit())
+        self._clock = Clock()
+        self._lag = Lag(limit or Limit(), self._clock.now)
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Archive until `stop`. What is away delays the archive, and nothing else."""
@@ -88,11 +90,12 @@ class Archiver:
         stopping: asyncio.Task[bool] | None = None,
     ) -> int:
         """Go on from where the archive ends, until `end` or until stopped; count the records."""
+        await self._clock.set(connection)
         mark = await self._finished(connection)
         epoch, start = await go_on(
             self._stream, self._bucket, (await newest_marks(connection, _SEARCHED))[::-1]
         )
-        count, basket = 0, Basket(self._sizes, mark.hour if mark else None)
+        count, basket = 0, Basket(self._sizes, mark.hour if mark else None, self._clock.now)
         async for record in self._read(start, end, basket, stopping):
             if basket.due(record):
                 count += len(basket.records)

@@ -1,9 +1,9 @@
 """Records on their way into the next cut, all of one hour."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from consumer.audit.manifest import hour_of
 from consumer.record import Record
@@ -26,11 +26,13 @@ class Basket:
 
     Attributes:
         hour: the partition of what it holds; of what it held last, while it is empty.
+        now: tells the time by which hours go.
 
     """
 
     sizes: Sizes
     hour: datetime | None
+    now: Callable[[], datetime]
     records: list[Record] = field(default_factory=list)
     _bytes: int = 0
     _since: float = 0.0
@@ -62,7 +64,7 @@ class Basket:
         return records, self.hour
 
     def _hour_of(self, record: Record) -> datetime:
-        return hour_of(record.time, self.hour, datetime.now(UTC))
+        return hour_of(record.time, self.hour, self.now())
 
 
 def _now() -> float:

@@ -1,9 +1,9 @@
 """Warns, well before it happens, that the stream is about to forget what is not archived."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from consumer.broker.stream import Stream
 from consumer.message import UnavailableError
@@ -37,10 +37,10 @@ class Limit:
 
 
 class Lag:
-    """What waits to be written, and how long it can."""
+    """What waits to be written, and how long it can, by the time that `now` tells."""
 
-    def __init__(self, limit: Limit) -> None:
-        self._limit = limit
+    def __init__(self, limit: Limit, now: Callable[[], datetime]) -> None:
+        self._limit, self._now = limit, now
         self._oldest: Record | None = None
         self._mean = 0.0
 
@@ -72,7 +72,7 @@ class Lag:
         time = self._oldest.time if self._oldest else None
         if time is None or self._limit.age is None:
             return
-        behind = datetime.now(UTC) - time
+        behind = self._now() - time
         if behind * _EARLY > self._limit.age:
             say(
                 "archive.late",

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from consumer.doctor.finding import Finding
 from consumer.message import UnavailableError
 from consumer.settings import Settings
+from consumer.store.clock import clock
 from consumer.store.migrate import UnfitDatabaseError, check
 from consumer.store.pool import Database, opened
-from consumer.store.rights import any_instance, clock, rights
+from consumer.store.rights import any_instance, rights
 
 _APART = 2.0
 """Seconds that clocks may differ without anybody having to know."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from consumer.executor.ec2 import Action, Ec2Error, Seen
@@ -60,8 +59,7 @@ class Case:
     def later(self, now: float, trouble: Ec2Error | None = None) -> None:
         """Look at it again after a pause that grows, or at its deadline."""
         self.trouble = trouble
-        left = (self.order.deadline - datetime.now(UTC)).total_seconds()
-        self.due = now + max(0.0, min(self.pause, left))
+        self.due = now + max(0.0, min(self.pause, self.order.left))
         self.pause = min(self.pause * _GROWTH, LONGEST_PAUSE)
 
     def accept(self, now: float) -> None:

@@ -1,5 +1,6 @@
 """The fence: nobody carries out what was not decided, or what a later command has overtaken."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -57,7 +58,9 @@ class Fence:
 
     async def _standings(self, orders: Sequence[Order]) -> Sequence[Standing]:
         async with self._database.connection() as connection:
-            return await standings(connection, [_claim(order) for order in orders])
+            asked = time.monotonic()
+            found = await standings(connection, [_claim(order) for order in orders])
+        return [Standing(one.kind, asked + one.left) for one in found]
 
 
 def _claim(order: Order) -> Claim:

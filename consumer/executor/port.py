@@ -1,14 +1,22 @@
 """What the worker needs of whoever carries stops and starts out."""
 
+import math
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One workspace's machine is to be stopped or started by `deadline`."""
+    """One workspace's machine is to be stopped or started by `deadline`.
+
+    Attributes:
+        ends: when that is, in seconds of this process's steady clock. The database tells: clocks of
+            processes may be minutes apart, and the deadline is judged by one.
+
+    """
 
     action: Literal["stop", "start"]
     operation_id: UUID
@@ -18,16 +26,31 @@ class Order:
     runtime: str | None
     generation: int
     deadline: datetime
+    ends: float = math.inf
+
+    @property
+    def left(self) -> float:
+        """In how many seconds its deadline passes; negative where it has."""
+        return self.ends - time.monotonic()
 
     @property
     def expired(self) -> bool:
         """Whether nothing may be begun for it any more."""
-        return datetime.now(UTC) >= self.deadline
+        return self.left <= 0
 
 
-Standing = Literal["newest", "overtaken", "unknown"]
-"""How an order stands in the database: the workspace's newest, overtaken by a later command, or
-not there as it is: nobody decided it so."""
+class Standing(NamedTuple):
+    """How an order stands in the database.
+
+    Attributes:
+        kind: the workspace's newest, overtaken by a later command, or not there as it is: nobody
+            decided it so.
+        ends: when its deadline passes by the database's clock, in seconds of our steady one.
+
+    """
+
+    kind: Literal["newest", "overtaken", "unknown"]
+    ends: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Takes stop and start commands, fences them, has them carried out, and publishes the result."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -75,10 +76,12 @@ class Worker:
         attributes, order = _read(inbound)
         with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
             standing = await self._standing(order)
-            if standing == "unknown":
+            if standing.kind == "unknown":
                 say("order.refused", rule="fence", user_id=inbound.user_id, app_id=inbound.app_id)
                 raise UnreadableError(_UNKNOWN)
-            result = await self._carry_out(order, standing, first=inbound.first)
+            result = await self._carry_out(
+                replace(order, ends=standing.ends), standing, first=inbound.first
+            )
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
@@ -95,7 +98,7 @@ class Worker:
         self, order: Order, standing: Standing, *, first: bool
     ) -> Done | Failed | Unknown:
         """Have an order carried out; claim nothing of what an earlier delivery may have done."""
-        if standing == "overtaken":
+        if standing.kind == "overtaken":
             return SUPERSEDED
         if order.expired and first:
             return Failed("expired", "its deadline passed before it was begun", retryable=True)

@@ -1,7 +1,6 @@
 """What the program may do to the platform's database, for `doctor`."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from consumer.store.migrate import REQUIRED_COLUMNS
 from consumer.store.pool import Connection
@@ -26,14 +25,6 @@ async def rights(connection: Connection) -> Rights:
     row = await connection.fetchrow(_SQL["rights"], _ON_OUR_TABLES, "update", REQUIRED_COLUMNS)
     assert row is not None
     return Rights(**dict(row))
-
-
-async def clock(connection: Connection) -> datetime:
-    """Ask the database for the time."""
-    row = await connection.fetchrow(_SQL["clock"])
-    assert row is not None
-    at: datetime = row["at"]
-    return at
 
 
 async def any_instance(connection: Connection) -> str | None:

@@ -55,6 +55,13 @@ class Claim:
     deadline: datetime
 
 
+class Stands(NamedTuple):
+    """How an order stands, and in how many seconds its deadline passes, negative where it has."""
+
+    kind: Literal["newest", "overtaken", "unknown"]
+    left: float
+
+
 class Change(NamedTuple):
     """A tree that is to be changed by an operation."""
 
@@ -101,9 +108,7 @@ async def undo_targets(
     )
 
 
-async def standings(
-    connection: Connection, claims: Sequence[Claim]
-) -> list[Literal["newest", "overtaken", "unknown"]]:
+async def standings(connection: Connection, claims: Sequence[Claim]) -> list[Stands]:
     """Tell how each order stands: as decided and the newest, overtaken, or not decided so."""
     rows = await connection.fetch(
         _SQL["standings"],
@@ -115,7 +120,7 @@ async def standings(
         [claim.runtime for claim in claims],
         [claim.deadline for claim in claims],
     )
-    return [row["standing"] for row in rows]
+    return [Stands(*row) for row in rows]
 
 
 async def newest(

@@ -18,9 +18,10 @@ from consumer.broker.stream import Stream
 from consumer.message import UnavailableError
 from consumer.observe import listening
 from consumer.store.archive import newest_marks
-from consumer.store.pool import Database
+from consumer.store.pool import Database, opened
 from tests.audit.filling import NOON, Filler, everything, lines, objects, whole
 from tests.broker.tools import Facts, running
+from tests.support.clocks import skew
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -104,6 +105,23 @@ async def test_each_hour_has_its_own_partition_and_clocks_do_not_go_back(
     assert hours == ["hour=12", "hour=13", "hour=14"]
     assert not [name for name in await objects(bucket) if name > f"dt={datetime.now(UTC):%F}/z"
                 and name.startswith("dt=")]  # fmt: skip
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+async def test_hours_go_by_the_databases_clock(
+    database_url: str, bucket: Bucket, stream: Stream, filler: Filler, hours: int
+) -> None:
+    """An archiver whose own clock is off puts nothing under an hour that is still to come."""
+    off = timedelta(hours=hours)
+    await skew(database_url, off)
+    await filler.number(0, 2, timestamp=datetime.now(UTC) + timedelta(days=9))
+    before = datetime.now(UTC) + off
+    async with opened(database_url, 2) as database:
+        await Archiver(database, bucket, stream).once()
+    after = datetime.now(UTC) + off
+    partitions = {name.rpartition("/")[0] for name in await objects(bucket) if "hour=" in name}
+    assert partitions <= {f"{moment:dt=%F/hour=%H}" for moment in (before, after)}
+    assert len(partitions) == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from consumer import app
 from consumer.observe import listening
 from consumer.settings import Settings
 from tests.broker.tools import Facts
@@ -24,7 +25,7 @@ from tests.contract.answering import (
 )
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
-from tests.support.program import running
+from tests.support.program import process, running
 
 ASLEEP = ("offline", "failed", "hibernated")
 
@@ -142,6 +143,27 @@ async def test_a_late_failure_gives_nothing_back_where_a_newer_command_stands(
     (correction,) = event.data["corrections"]
     assert (correction["outcome"], correction["restored_status"]) == ("failed", None)
     assert await forest.statuses() == {"top": "provisioning"}
+
+
+@pytest.mark.parametrize("roles", [app.ROLES, ("commands", "relay", "settlement")])
+async def test_an_executor_that_does_not_answer_stops_nothing_else(
+    amqp_url: str, database_url: str, caller: WireCaller, forest: Forest, roles: Sequence[str]
+) -> None:
+    """Slow beyond every deadline, or not there: commands are answered, and the end is told."""
+    top, other = (
+        await forest.plant("top", *(f"top/w{i}" for i in range(29))),
+        await forest.plant("o"),
+    )
+    settings = {"LIFECYCLE_SIMULATED_DELAY": "3600", "LIFECYCLE_SETTLE_TIMEOUT": "2"}
+    async with process(amqp_url, database_url, roles=",".join(roles), **settings) as program:
+        await program.until("program.started")
+        operation = await paused(caller, top)
+        await orders(caller, operation, 30)
+        assert (await caller.pause(top)).data["paused_count"] == 0
+        assert await paused(caller, other) != operation
+        (settled,) = await caller.hear("workspace.pause.settled", operation_id=operation)
+        assert counts(settled) == (0, 0, 0, 30)
+        assert (await caller.pause(uuid4())).data["code"] == "workspace_not_found"
 
 
 async def test_results_that_race_the_deadline_are_counted_once(

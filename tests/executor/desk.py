@@ -1,6 +1,7 @@
 """A worker between an executor, a fence and a broker, all in memory."""
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -38,7 +39,7 @@ class Desk:
         self,
         result: Result = DONE,
         *,
-        standing: Standing = "newest",
+        standing: Literal["newest", "overtaken", "unknown"] = "newest",
         receipt: Receipt = "confirmed",
         policy: Policy = ANYBODY,
     ) -> None:
@@ -51,7 +52,8 @@ class Desk:
 
     async def _standing(self, order: Order) -> Standing:
         self.fenced.append((order.workspace_id, order.generation))
-        return self.standing
+        left = (order.deadline - datetime.now(UTC)).total_seconds()
+        return Standing(self.standing, time.monotonic() + left)
 
     async def _publish(self, batch: Sequence[Outbound]) -> Sequence[Receipt]:
         self.published.extend(batch)

@@ -1,5 +1,6 @@
 """Orders to give to an executor."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
@@ -26,4 +27,5 @@ def order(
         runtime=runtime,
         generation=generation,
         deadline=datetime.now(UTC) + timedelta(seconds=seconds),
+        ends=time.monotonic() + seconds,
     )

@@ -74,7 +74,7 @@ async def test_an_order_stands_as_it_was_decided(pool: Database, forest: Forest)
     ]
     fence = Fence(pool)
     told = await asyncio.gather(*(fence.standing(one) for one in orders))
-    assert told == ["newest", "overtaken", "newest"]
+    assert [one.kind for one in told] == ["newest", "overtaken", "newest"]
 
 
 FORGED: dict[str, dict[str, Any]] = {
@@ -98,8 +98,8 @@ async def test_what_was_not_decided_so_in_every_part_is_unknown(
     """One wrong part makes it somebody's invention, overtaken or not."""
     top = await forest.plant("top")
     order = await decided(forest, await pause(forest.connection, top), "top")
-    assert await Fence(pool).standing(order) == "newest"
-    assert await Fence(pool).standing(replace(order, **forged)) == "unknown"
+    assert (await Fence(pool).standing(order)).kind == "newest"
+    assert (await Fence(pool).standing(replace(order, **forged))).kind == "unknown"
 
 
 async def test_a_workspace_that_was_only_set_back_was_never_ordered(
@@ -109,7 +109,7 @@ async def test_a_workspace_that_was_only_set_back_was_never_ordered(
     top = await forest.plant("top:offline")
     undone = await undo(forest.connection, top, await pause(forest.connection, top))
     order = await decided(forest, undone, "top")
-    assert await Fence(pool).standing(order) == "unknown"
+    assert (await Fence(pool).standing(order)).kind == "unknown"
 
 
 async def test_who_holds_a_workspace_is_alone_with_it(pool: Database, forest: Forest) -> None:

@@ -11,10 +11,6 @@ select current_user::text as role,
         from pg_class t, unnest($1::text[]) p
         where t.relnamespace = 'lifecycle'::regnamespace and t.relkind = 'r') as may_record;
 
--- name: clock :one
--- What time it is. Locks nothing.
-select clock_timestamp() as at;
-
 -- name: any_instance :one
 -- The instance of some workspace that has one. Locks nothing.
 select instance_id from workspaces

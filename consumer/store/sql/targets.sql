@@ -114,11 +114,13 @@ from made;
 -- name: standings :many
 -- How each order stands, of operation $1, workspace $2, generation $3, action $4, instance $5,
 -- runtime $6 and deadline $7: unknown where it was not decided so in every part, overtaken where a
--- later command has touched its workspace, else newest. Locks nothing.
+-- later command has touched its workspace, else newest; and in how many seconds its deadline passes.
+-- Locks nothing.
 select case when o.operation_id is null then 'unknown'
             when exists (select from lifecycle.target n
                          where n.workspace_id = a.workspace_id and n.generation > a.generation)
-            then 'overtaken' else 'newest' end as standing
+            then 'overtaken' else 'newest' end as kind,
+       extract(epoch from a.deadline - clock_timestamp())::float8 as left
 from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[],
             $7::timestamptz[]) with ordinality
      as a (operation_id, workspace_id, generation, action, instance_id, runtime, deadline, place)

@@ -1,0 +1,3 @@
+-- name: clock :one
+-- What time it is. Locks nothing.
+select clock_timestamp() as at;
