@@ -82,7 +82,7 @@ async def test_every_message_has_an_outcome_or_is_a_dead_letter(weather: Weather
     """Each in one of the two, once; no attempt fails; after each storm good commands go on."""
     await weather.storm(WORST)
     await drawn(weather, settings(max_examples=_FEW, derandomize=True, **_ANYWAY))
-    await (await weather.program()).can_be_read()
+    await (await weather.program()).ends_well()
 
 
 @pytest.mark.faults
@@ -92,4 +92,4 @@ async def test_storms_without_end(weather: Weather) -> None:
     print(f"\nHYPOTHESIS_SEED={_SEED} HYPOTHESIS_EXAMPLES={_MANY}")
     many = settings(max_examples=_MANY, **_ANYWAY)
     await drawn(weather, lambda test: seed(_SEED)(many(test)))
-    await (await weather.program()).can_be_read()
+    await (await weather.program()).ends_well()

@@ -280,32 +280,69 @@ STORMS: st.SearchStrategy[list[Raw]] = st.lists(_messages(), min_size=1, max_siz
 """Some messages of which none has to be as it should be."""
 
 
+def _flags(*bits: int) -> bytes:
+    """Announce properties by their places: 15 is the content type, 13 the headers, 7 the id."""
+    return struct.pack(">H", sum(1 << bit for bit in bits))
+
+
+def _worst_properties() -> Sequence[bytes]:
+    every = _flags(13) + long(short(b"a") + b"A" + long(b"".join(_EVERY_TYPE)))
+    made_up = _flags(13, 8) + table([(b"x-death", b"S" + long(b"often"))]) + short(b"1")
+    return (
+        _flags(),
+        _flags(15, 10, 9, 7) + short(b"\xff") + short(b"\xfe") + short(b"\x00") * 2,
+        _flags(6) + struct.pack(">Q", 2**64 - 1),
+        _flags(2) + short(b"cluster"),
+        _flags(8) + short(b"0"),
+        _flags(13) + table([(b"x-death", _DEATH)]),
+        _flags(13) + table([(b"\xff", b"V")]),
+        _flags(13) + table([(b"h", b"S" + long(b"h" * 131_000))]),
+        every,
+        made_up,
+    )
+
+
+def _members(names: Sequence[str], **changes: bytes) -> bytes:
+    values = {name: _PLAUSIBLE[name][0] for name in names} | changes
+    return b"{%b}" % b",".join(_quoted(name) + b":" + value for name, value in values.items())
+
+
+def _worst_texts() -> list[Raw]:
+    """Put what no database, log or short string can hold where a text belongs."""
+    messages = []
+    for kind, names in (
+        (b"workspace.pause", ("workspace_id", "reason")),
+        (b"workspace.stop", _DATA[b"workspace.stop"]),
+        (b"workspace.stop.failed", _DATA[b"workspace.stop.failed"]),
+    ):
+        exchange = EVENTS if kind.endswith(b"failed") else COMMANDS
+        texts = {"reason", "name", "instance_id", "runtime", "detail", "code"} & set(names)
+        for nasty in (b'"\\u0000"', b'"\\ud800"', b'"\\n\\u001b[31m"', b'"' + b"x" * 10_240 + b'"'):
+            for text in sorted(texts):
+                properties = _flags(7) + short(kind + text.encode() + nasty[:6])
+                messages.append(Raw(exchange, kind, properties, _members(names, **{text: nasty})))
+            for attribute in ("id", "source", "correlationid", "traceparent", "subject"):
+                event = {
+                    "specversion": b'"1.0"', "id": b'"1"', "source": b'"s"', "type": _quoted(kind),
+                    "data": _members(names), attribute: nasty,
+                }  # fmt: skip
+                body = b"{%b}" % b",".join(_quoted(n) + b":" + v for n, v in event.items())
+                properties = _flags(15) + short(b"application/cloudevents+json")
+                messages.append(Raw(exchange, kind, properties, body))
+    return messages
+
+
 def _worst() -> list[Raw]:
     """Give what has to come in any case, to each queue."""
-    every = b"".join(_EVERY_TYPE)
-    texts = struct.pack(">H", 0x8680) + short(b"\xff") + short(b"\xfe") + short(b"\x00") * 2
-    late = struct.pack(">HQ", 1 << 6, 2**64 - 1)
-    cluster = struct.pack(">H", 1 << 2) + short(b"c")
-    headers = struct.pack(">H", 1 << 13) + long(short(b"a") + b"A" + long(every))
-    forged = struct.pack(">H", 1 << 13) + table([(b"x-death", _DEATH)])
-    unnamed = struct.pack(">H", 1 << 13) + table([(b"\xff", b"V")])
-    expired = struct.pack(">H", 1 << 8) + short(b"0")
-    full = struct.pack(">H", 1 << 13) + table([(b"h", b"S" + long(b"h" * 131_000))])
-    told = struct.pack(">H", 1 << 13 | 1 << 8) + table([(b"x-death", b"S" + long(b"often"))])
-    dead = told + short(b"1")
-    all_properties = (
-        *(texts, late, cluster, headers, forged, unnamed, expired, full, dead),
-        struct.pack(">H", 0),
-    )
-    bodies = (b"\x00" * _BIG, b"[" * 60_000, b'{"workspace_id":"\\u0000"}')
+    bodies = (b"\x00" * _BIG, b"[" * 60_000)
     return [
         Raw("", queue.encode(), properties, body)
         for queue in WORK_QUEUES
         for properties, body in [
-            *((properties, b"{}") for properties in all_properties),
-            *((all_properties[-1], body) for body in bodies),
+            *((properties, b"{}") for properties in _worst_properties()),
+            *((_flags(), body) for body in bodies),
         ]
-    ]
+    ] + _worst_texts()
 
 
 WORST = _worst()
