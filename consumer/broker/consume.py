@@ -211,7 +211,8 @@ def _unreadable(held: DeliveredMessage) -> UnreadableError | None:
     if has_readable_properties(held):
         return None
     return UnreadableError(
-        "its AMQP properties cannot be read: text that is not UTF-8, or a time not in seconds"
+        "its AMQP properties cannot be read: text that is not UTF-8, a time not in seconds, or a "
+        "header twice"
     )
 
 

@@ -23,6 +23,16 @@ _DELIVER = b"\x00\x3c\x00\x3c"
 _BLOCKED, _UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"
 _PROPERTIES = 12
 """Where they begin in a content header: after class, weight (two bytes each) and body size."""
+_SIZES = {
+    **dict.fromkeys((b"t", b"b", b"B"), 1),
+    **dict.fromkeys((b"s", b"u"), 2),
+    **dict.fromkeys((b"I", b"i", b"f"), 4),
+    **dict.fromkeys((b"l", b"L", b"d", b"T"), 8),
+    b"D": 5,
+}
+_LONG = frozenset({b"S", b"x", b"A", b"F"})
+"""Types of fields: by their size, or with their length before them. (RabbitMQ's, section 3 of its
+errata.) What is none of these pamqp does not read."""
 _UNREADABLE = 0xFFFF
 """A weight that marks properties that were left out; brokers always send 0."""
 
@@ -107,13 +117,52 @@ class TolerantReader:
 
 
 def _mended_header(data: bytes) -> bytes:
+    if _is_readable(data):
+        return data
+    weight = _UNREADABLE.to_bytes(2, "big")
+    nothing = bytes(len(data) - _PROPERTIES - 1)
+    return data[:2] + weight + data[4:_PROPERTIES] + nothing + data[-1:]
+
+
+def _is_readable(data: bytes) -> bool:
+    """Tell whether pamqp can read properties, and no header occurs twice.
+
+    That is illegal (AMQP 0-9-1, section 4.2.5.5). The broker writes its own header over the first,
+    pamqp takes the last: a sender could forge an offset or a count of deliveries.
+    """
+    header = ContentHeader()
     try:
-        ContentHeader().unmarshal(data[:-1])
+        header.unmarshal(data[:-1])
+        names = header.properties.headers or {}
+        # To count their bytes is cheap; only where that is not clear are the fields looked at.
+        if all(data.count(_short(name.encode())) == 1 for name in names):
+            return True
+        return len(_fields(data)) == len(names)
     except Exception:  # noqa: BLE001 - whatever it raises here would end the connection there
-        weight = _UNREADABLE.to_bytes(2, "big")
-        nothing = bytes(len(data) - _PROPERTIES - 1)
-        return data[:2] + weight + data[4:_PROPERTIES] + nothing + data[-1:]
-    return data
+        return False
+
+
+def _short(text: bytes) -> bytes:
+    return bytes([len(text)]) + text
+
+
+def _fields(data: bytes) -> list[bytes]:
+    """List the names of the headers, as often as each occurs."""
+    flags, at = int.from_bytes(data[_PROPERTIES : _PROPERTIES + 2], "big"), _PROPERTIES + 2
+    for before in (1 << 15, 1 << 14):  # content type, content encoding
+        if flags & before:
+            at += 1 + data[at]
+    end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+    at += 4
+    names = []
+    while at < end:
+        names.append(data[at + 1 : at + 1 + data[at]])
+        at += 1 + data[at]
+        kind = data[at : at + 1]
+        at += 1 + _SIZES.get(kind, 0)
+        if kind in _LONG:
+            at += 4 + int.from_bytes(data[at : at + 4], "big")
+    return names
 
 
 def _mended_delivery(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Reading a stream from an offset on: in order, from the very offset, to the very end."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -12,6 +13,7 @@ from consumer.broker.topology import declare
 from consumer.message import UnavailableError
 from schemas.catalog import AUDIT_STREAM
 from tests.audit.filling import Filler
+from tests.support.byhand import Hand, Raw, long
 
 
 @pytest.fixture
@@ -44,6 +46,23 @@ async def test_it_is_read_from_the_very_offset_to_the_very_end(filler: Filler) -
     assert await read(stream, 137, 140) == [137, 138, 139, 140]
     assert await read(stream, 299, 299) == [299]
     assert await read(stream, 300, 299) == []
+
+
+async def test_an_offset_that_a_sender_made_up_is_not_believed(
+    filler: Filler, amqp_url: str
+) -> None:
+    """Else who may publish could have the archive go on behind messages that it never saw."""
+    offset = b"\x0fx-stream-offsetl" + struct.pack(">q", 2**60)
+    by_hand = Hand(amqp_url)
+    await filler.number(0, 2)
+    for count in (1, 2):
+        headers = b"\x20\x00" + long(offset * count)
+        message = Raw("workspace.events", b"noise", headers, b"%d" % (1 + count))
+        assert await by_hand.send(message)
+    await by_hand.close()
+    await filler.number(4, 2)
+    assert await filler.stream.end() == 5
+    assert await read(filler.stream, "first", 5) == list(range(6))
 
 
 async def test_it_gives_what_comes_as_long_as_it_is_asked(filler: Filler) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import struct
-from typing import cast
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
 
 import pamqp.frame
 import pytest
@@ -49,6 +51,8 @@ BAD = {
     "an id that is not UTF-8": struct.pack(">H", 1 << 7) + b"\x03\xff\xfe\xfd",
     "a header name that is not UTF-8": _table(b"\x02\xff\xfeV"),
     "headers nested too deep": _nested(3000),
+    "a header twice": _table(b"\x01aV\x01at\x01"),
+    "one of the broker's own twice": _table(b"\x0fx-stream-offsetV" * 2),
 }
 
 
@@ -113,6 +117,34 @@ async def test_what_can_be_read_is_left_as_it_is(text: str, headers: dict[str, i
     assert isinstance(found, ContentHeader)
     assert found.weight == 0
     assert found.marshal() == ContentHeader(body_size=3, properties=properties).marshal()
+
+
+TWINS = (
+    {"a": {"a": {"a": 1}}},
+    {"a": "\x01a", "b": "\x01a\x01a"},
+    {"a": [{"a": 1}, {"a": bytearray(b"\x01a")}], "t": True, "v": None, "i": 7, "n": -(2**40)},
+    {
+        "a": datetime(2026, 5, 28, tzinfo=UTC),
+        "aa": Decimal("1.5"),
+        "aaa": 0.5,
+        "s": 300,
+        "u": 70_000,
+    },
+)
+
+
+@pytest.mark.parametrize("headers", TWINS)
+async def test_a_name_that_occurs_again_inside_a_header_is_no_second_one(
+    headers: dict[str, Any],
+) -> None:
+    """Only the fields of the table itself are counted, whatever their types."""
+    properties = Basic.Properties(
+        content_type="\x01a", content_encoding="\x01a", message_id="\x01a", headers=headers
+    )
+    found = await _read(pamqp.frame.marshal(ContentHeader(body_size=3, properties=properties), 1))
+    assert isinstance(found, ContentHeader)
+    assert found.weight == 0
+    assert set(found.properties.headers or {}) == set(headers)
 
 
 async def _read(frame: bytes) -> object:

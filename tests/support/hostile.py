@@ -296,6 +296,7 @@ def _worst_properties() -> Sequence[bytes]:
         _flags(8) + short(b"0"),
         _flags(13) + table([(b"x-death", _DEATH)]),
         _flags(13) + table([(b"\xff", b"V")]),
+        _flags(13) + table([(b"x-stream-offset", b"l" + struct.pack(">q", 2**60))] * 2),
         _flags(13) + table([(b"h", b"S" + long(b"h" * 131_000))]),
         every,
         made_up,

@@ -167,6 +167,15 @@ CONSUMING = (
         "test_unreadable_properties_are_parked_and_the_rest_flows_on",
     ),
     bug(
+        "a header that a sender repeats goes before the broker's own",
+        "consumer/broker/transport.py",
+        "return len(_fields(data)) == len(names)",
+        "return True",
+        "tests/broker/test_stream.py::test_an_offset_that_a_sender_made_up_is_not_believed",
+        "tests/broker/test_transport.py::"
+        "test_unreadable_properties_are_parked_and_the_rest_flows_on",
+    ),
+    bug(
         "the prefetch is global, which a later RabbitMQ refuses",
         "consumer/broker/stream.py",
         """    with translating(f"read {queue}"):
