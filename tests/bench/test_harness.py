@@ -5,6 +5,7 @@ from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
+from aio_pika import connect
 from pamqp.commands import Basic
 
 from tests.bench.load import commands
@@ -12,7 +13,7 @@ from tests.bench.measure import Report, alternate, quantile
 from tests.bench.paper import number, table
 from tests.bench.plot import plot
 from tests.bench.roster import GUARANTEES, ROSTER
-from tests.support.wire import chunks, form
+from tests.support.wire import Wire, chunks, form
 
 
 async def test_each_round_is_begun_by_the_next_one() -> None:
@@ -123,3 +124,25 @@ def test_chunks_hold_everything_once() -> None:
     """By the thousand, and what is left."""
     assert [len(one) for one in chunks([b"x"] * 2500)] == [1000, 1000, 500]
     assert b"".join(chunks([])) == b""
+
+
+async def test_a_large_body_arrives_whole(declared_url: str) -> None:
+    """It goes in as many frames as it takes, and is confirmed."""
+    body = bytes(range(256)) * 2000
+    wire = await Wire.open(declared_url)
+    written = form("workspace.events", "workspace.stopped", Basic.Properties(), body, [])
+    assert await wire.publish([written % ()] * 3) == 3
+    await wire.close()
+    async with await connect(declared_url) as broker:
+        channel = await broker.channel()
+        queue = await channel.get_queue("lifecycle.results")
+        assert [(await queue.get(no_ack=True)).body for _ in range(3)] == [body] * 3
+
+
+async def test_a_refusal_is_raised(declared_url: str) -> None:
+    """Or a contender that the broker turned away would wait for ever."""
+    wire = await Wire.open(declared_url)
+    written = form("no.such.exchange", "key", Basic.Properties(), b"{}", [])
+    with pytest.raises(ConnectionError, match="NOT_FOUND"):
+        await wire.publish([written % ()])
+    await wire.close()

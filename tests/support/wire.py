@@ -18,6 +18,9 @@ _CONFIRM = struct.Struct(">HHQB")
 _ACK, _NACK = (60, 80), (60, 120)
 _CLOSES = {(10, 50), (20, 40)}
 _AT_ONCE = 1000
+_FRAME = 131_072
+_PIECE = _FRAME - 8
+"""Bytes of a body in one frame, which has eight around them."""
 
 
 def form(
@@ -25,11 +28,14 @@ def form(
 ) -> bytes:
     """Write a message once, to be filled with `%`: each mark is where a value of its length goes.
 
-    A mark may stand at several places; values are given in the order of the places.
+    A mark may stand at several places; values are given in the order of the places. A body that has
+    marks fits into one frame.
     """
     publish = Basic.Publish(0, exchange, key, mandatory=True, immediate=False)
-    parts = (publish, ContentHeader(0, len(body), properties), ContentBody(body))
-    whole = b"".join(frame.marshal(part, 1) for part in parts).replace(b"%", b"%%")
+    pieces = [ContentBody(body[at : at + _PIECE]) for at in range(0, len(body), _PIECE)]
+    head = (publish, ContentHeader(0, len(body), properties))
+    frames = [frame.marshal(part, 1) for part in head] + [frame.marshal(one, 1) for one in pieces]
+    whole = b"".join(frames).replace(b"%", b"%%")
     for mark in marks:
         whole = whole.replace(mark.encode(), b"%b")
     return whole
@@ -67,7 +73,7 @@ class Wire:
         await wire._frame()
         wire._write(0, Connection.StartOk({}, "PLAIN", f"\0{user}\0{password}", "en_US"))
         await wire._frame()
-        wire._write(0, Connection.TuneOk(2047, 131_072, 0))
+        wire._write(0, Connection.TuneOk(2047, _FRAME, 0))
         wire._write(0, Connection.Open(unquote(parts.path[1:]) or "/"))
         await wire._frame()
         wire._write(1, Channel.Open())
