@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from consumer.devstack.management import answers
+from consumer.devstack.packages import epmd_program, install, installed
 from consumer.devstack.server import (
     HOST,
     Guarded,
@@ -20,13 +24,6 @@ from consumer.devstack.server import (
     wait,
 )
 
-_SCRIPTS = (
-    "/usr/lib/rabbitmq/bin/rabbitmq-server",
-    "/opt/rabbitmq/sbin/rabbitmq-server",
-    "/usr/local/sbin/rabbitmq-server",
-    "/opt/homebrew/sbin/rabbitmq-server",
-)
-_UNPACKED = "rabbitmq_server-*/sbin/rabbitmq-server"  # the generic archive, as it comes
 _MEMORY = "/dev/shm"  # noqa: S108 (a folder of its own is made in it)
 _PLENTY = 4 * 2**30
 _CONFIGURATION = """\
@@ -38,10 +35,13 @@ vm_memory_high_watermark.relative = 0.6
 log.file.level = warning
 collect_statistics_interval = 60000
 """
-_MISSING = (
-    "no RabbitMQ was found: start Docker, or install it (apt-get install rabbitmq-server), or set "
-    "LIFECYCLE_AMQP_URL to a broker on which tests may create vhosts"
-)
+_CLUSTER = """\
+cluster_partition_handling = autoheal
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.randomized_startup_delay_range.min = 0
+cluster_formation.randomized_startup_delay_range.max = 1
+"""
+_MEMBER = "cluster_formation.classic_config.nodes.{} = {}\n"
 
 
 @contextmanager
@@ -56,28 +56,55 @@ def private_broker(say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
         yield node.amqp, node.management
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What nodes share: the server's script, a folder, the port of their epmd, and a secret."""
+
+    script: Path
+    folder: Path
+    names: int
+    cookie: str
+
+
 class Node:
     """A private node. `up` and `down` may follow each other: its data stays until the block ends.
 
     `more` is added to its configuration, `plugins` are enabled beside the management's.
 
     Attributes:
+        name: its name among Erlang's nodes.
         amqp, management: its URLs.
 
     """
 
     def __init__(
-        self, script: Path, folder: Path, names: int, more: str, plugins: Sequence[str]
+        self,
+        home: Home,
+        more: str = "",
+        plugins: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        ticktime: int = 60,
     ) -> None:
         amqp, management, distribution = free_ports(3)
+        self.name = name or _name()
         self.amqp = f"amqp://guest:guest@{HOST}:{amqp}/"
         self.management = f"http://guest:guest@{HOST}:{management}"
-        self._script, self._folder, self._amqp = script, folder, amqp
-        self._environment = _environment(folder, amqp, management, distribution, names)
-        with (folder / "rabbitmq.conf").open("a") as configuration:
-            configuration.write(more)
+        self._script, self._amqp = home.script, amqp
+        self._folder = home.folder / self.name
+        self._folder.mkdir()
+        self._environment = _environment(self._folder, self.name, amqp, distribution, home.names)
+        self._environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += (
+            f" -kernel net_ticktime {ticktime}"
+        )
+        conf = _CONFIGURATION.format(host=HOST, amqp=amqp, management=management)
+        (self._folder / "rabbitmq.conf").write_text(conf + more)
+        (self._folder / "rabbitmq-env.conf").touch()
         enabled = ", ".join(("rabbitmq_management", *plugins))
-        (folder / "enabled_plugins").write_text(f"[{enabled}].")
+        (self._folder / "enabled_plugins").write_text(f"[{enabled}].")
+        cookie = self._folder / ".erlang.cookie"
+        cookie.write_text(home.cookie)
+        cookie.chmod(0o400)
         self._server: Guarded | None = None
 
     def up(self) -> None:
@@ -93,8 +120,16 @@ class Node:
             self._server.stop()
             self._server = None
 
-    def ctl(self, *arguments: str) -> None:
-        """Run `rabbitmqctl` on it."""
+    def pause(self) -> None:
+        """Let it do nothing more, as on a machine that hangs, until `resume` or `down`."""
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self._pid(), signal.SIGCONT)
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on it; give what that says."""
         program = str(self._script.with_name("rabbitmqctl"))
         done = subprocess.run(
             [program, *arguments],
@@ -105,6 +140,10 @@ class Node:
         )
         if done.returncode:
             raise StackError(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def _pid(self) -> int:
+        return int((self._folder / "pid").read_text())
 
 
 @contextmanager
@@ -117,11 +156,54 @@ def private_node(
         StackError: there is no RabbitMQ here, or it did not start.
 
     """
-    script = installed() or _install(say)
-    names_server = _epmd()
+    with _home(say) as home:
+        node = Node(home, more, plugins)
+        try:
+            node.up()
+            yield node
+        finally:
+            node.down()
+
+
+@contextmanager
+def private_cluster(
+    say: Callable[[str], None], ticktime: int = 60, size: int = 3
+) -> Iterator[Sequence[Node]]:
+    """Run nodes that are one cluster, each of which can be stopped and started again.
+
+    `ticktime` is the number of seconds after which they give one up that does not answer.
+
+    Raises:
+        StackError: there is no RabbitMQ here, or it did not start.
+
+    """
+    with _home(say) as home:
+        names = [_name() for _ in range(size)]
+        known = "".join(_MEMBER.format(number, name) for number, name in enumerate(names, 1))
+        nodes = [Node(home, f"{_CLUSTER}{known}", name=name, ticktime=ticktime) for name in names]
+        try:
+            first, *others = nodes
+            first.up()
+            up(others)
+            yield nodes
+        finally:
+            for node in nodes:
+                node.down()
+
+
+def up(nodes: Sequence[Node]) -> None:
+    """Start nodes that wait for each other."""
+    with ThreadPoolExecutor(len(nodes)) as threads:
+        for _ in threads.map(Node.up, nodes):
+            pass
+
+
+@contextmanager
+def _home(say: Callable[[str], None]) -> Iterator[Home]:
+    script = installed() or install(say)
+    names_server = epmd_program()
     folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-", dir=_in_memory()))
     (names,) = free_ports(1)
-    node = Node(script, folder, names, more, plugins)
     # The last to end: its guard takes the folder away where this process was killed.
     epmd = start(
         [names_server, "-port", str(names)],
@@ -131,12 +213,14 @@ def private_node(
     )
     try:
         wait("epmd", epmd, lambda: listens(names))
-        node.up()
-        yield node
+        yield Home(script, folder, names, uuid4().hex)
     finally:
-        node.down()
         epmd.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name() -> str:
+    return f"lifecycle-{uuid4().hex[:8]}@localhost"
 
 
 def _in_memory() -> str | None:
@@ -146,67 +230,10 @@ def _in_memory() -> str | None:
     return _MEMORY if shutil.disk_usage(_MEMORY).free > _PLENTY else None
 
 
-def installed() -> Path | None:
-    """Find the server's own script: the one on PATH may be Debian's wrapper, which wants root."""
-    found = shutil.which("rabbitmq-server")
-    unpacked = sorted(Path("/opt").glob(_UNPACKED), reverse=True)
-    candidates = [*map(Path, _SCRIPTS), *unpacked, *([Path(found).resolve()] if found else [])]
-    return next((one for one in candidates if os.access(one, os.X_OK)), None)
-
-
-def _install(say: Callable[[str], None]) -> Path:
-    """Install Debian's package, as root, without the service it would start."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise StackError(_MISSING)
-    say("no Docker and no RabbitMQ here: installing rabbitmq-server with apt-get")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _without_services():
-        for command in (["update", "-q"], ["install", "-q", "-y", "rabbitmq-server"]):
-            done = subprocess.run(
-                ["apt-get", *command], env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-                raise StackError(f"apt-get {command[0]} failed: {last}. {_MISSING}")
-    script = installed()
-    if script is None:
-        raise StackError(_MISSING)
-    return script
-
-
-@contextmanager
-def _without_services() -> Iterator[None]:
-    """Keep the package from starting a broker on the standard port: see invoke-rc.d(8)."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    if policy.exists():
-        yield
-        return
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    try:
-        yield
-    finally:
-        policy.unlink()
-
-
-def _epmd() -> Path:
-    """Find Erlang's port mapper, which is not always on PATH."""
-    homes = (Path("/usr/lib/erlang"), Path("/usr/local/lib/erlang"))
-    places = [place for home in homes for place in home.glob("erts-*/bin/epmd")]
-    found = shutil.which("epmd") or next((str(place) for place in places), None)
-    if found is None:
-        raise StackError("RabbitMQ is here but Erlang's epmd is not: reinstall erlang-base")
-    return Path(found)
-
-
 def _environment(
-    folder: Path, amqp: int, management: int, distribution: int, names: int
+    folder: Path, name: str, amqp: int, distribution: int, names: int
 ) -> dict[str, str]:
     """Point everything the node reads or writes into its folder."""
-    (folder / "rabbitmq.conf").write_text(
-        _CONFIGURATION.format(host=HOST, amqp=amqp, management=management)
-    )
-    (folder / "rabbitmq-env.conf").touch()
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
         "HOME": str(folder),
@@ -214,7 +241,7 @@ def _environment(
         "ERL_CRASH_DUMP": "/dev/null",  # or a node whose folder goes dumps where we were started
         "ERL_EPMD_PORT": str(names),
         "ERL_EPMD_ADDRESS": HOST,
-        "RABBITMQ_NODENAME": f"lifecycle-{uuid4().hex[:8]}@localhost",
+        "RABBITMQ_NODENAME": name,
         "RABBITMQ_NODE_PORT": str(amqp),
         "RABBITMQ_DIST_PORT": str(distribution),
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),

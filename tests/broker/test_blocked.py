@@ -8,7 +8,8 @@ import pytest
 from consumer.broker.consume import Consumer
 from consumer.broker.publish import Publisher
 from consumer.broker.topology import declare
-from consumer.devstack.broker import Node, installed, private_node
+from consumer.devstack.broker import Node, private_node
+from consumer.devstack.packages import installed
 from consumer.message import Inbound, UnreadableError
 from schemas.catalog import COMMANDS_QUEUE
 from tests.broker.tools import PATIENCE, Facts, bystander, event, running

@@ -11,8 +11,8 @@ import pytest
 from aio_pika.exceptions import DeliveryError
 
 from consumer.broker.topology import declare
-from consumer.devstack.broker import installed
 from consumer.devstack.containers import engine_answers
+from consumer.devstack.packages import installed
 from consumer.devstack.stack import OwnNode, own_node
 from schemas.topology import WORK_QUEUES
 from tests.broker.gate import gate_before

@@ -6,6 +6,7 @@ came more than once under one id is counted; an effect under two ids is an error
 
 import asyncio
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,12 +81,13 @@ async def drained(
         " + (select count(*) from lifecycle.operation where settled_at is null"
         " and outcome = 'carried')"
     )
-    quiet = 0
-    async with asyncio.timeout(_PATIENCE):
-        while quiet < 3:
-            busy = [await _ready(channel, queue) for queue in WORK_QUEUES]
-            quiet = 0 if any(busy) or await connection.fetchval(left) else quiet + 1
-            await asyncio.sleep(0.1)
+    quiet, end = 0, time.monotonic() + _PATIENCE
+    while quiet < 3:
+        ready = {queue: await _ready(channel, queue) for queue in WORK_QUEUES}
+        unfinished = await connection.fetchval(left)
+        assert time.monotonic() < end, f"still waiting: {ready}, {unfinished} rows are unfinished"
+        quiet = 0 if any(ready.values()) or unfinished else quiet + 1
+        await asyncio.sleep(0.1)
 
 
 async def account(

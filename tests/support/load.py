@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -38,9 +39,9 @@ class Load:
 
     """
 
-    def __init__(self, url: str, roots: Sequence[UUID], seed: int) -> None:
+    def __init__(self, urls: Sequence[str], roots: Sequence[UUID], seed: int) -> None:
         self.roots, self.sent, self.wanted = roots, Counter[str](), set[str]()
-        self._url, self._random = url, Random(seed)
+        self._urls, self._random = cycle(urls), Random(seed)
         self._turn = asyncio.Lock()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -53,12 +54,12 @@ class Load:
         return self._channel
 
     async def open(self) -> None:
-        """Connect, as often as it takes."""
+        """Connect, as often as it takes, to one node after the other where there are several."""
         while True:
             await self.close()
             with suppress(*_AWAY):
                 async with asyncio.timeout(_PATIENCE):
-                    self._connection = await aio_pika.connect(self._url)
+                    self._connection = await aio_pika.connect(next(self._urls))
                     self._channel = await self._connection.channel(on_return_raises=True)
                     await self._channel.get_exchange("workspace.commands")
                     return
@@ -105,9 +106,16 @@ class Load:
 
 @asynccontextmanager
 async def loading(
-    url: str, connection: "asyncpg.Connection[asyncpg.Record]", seed: int, trees: int = 20
+    url: str,
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    seed: int,
+    trees: int = 20,
+    others: Sequence[str] = (),
 ) -> AsyncIterator[Load]:
-    """Plant the trees, and have everything that is said kept in queues of the trial's own."""
+    """Plant the trees, and have everything that is said kept in queues of the trial's own.
+
+    `others` are further nodes of the broker's cluster.
+    """
     rows: list[tuple[UUID, str, UUID | None]] = []
     for number in range(trees):
         root, child = uuid4(), uuid4()
@@ -118,7 +126,7 @@ async def loading(
         " values ($1, $2, $3, 'online', 'i-' || $2)",
         rows,
     )
-    sent = Load(url, [row[0] for row in rows if row[2] is None], seed)
+    sent = Load([url, *others], [row[0] for row in rows if row[2] is None], seed)
     await sent.open()
     try:
         heard = await kept(sent.channel, HEARD)
