@@ -96,7 +96,9 @@ class Settings(Retention):
         given: list[PydanticBaseSettingsSource] = [*sources, *named.values()]
         return given[0], InitSettingsSource(settings_cls, found), *given[1:]
 
-    amqp_url: SecretStr = Field(description="RabbitMQ, amqp:// or amqps://, with its vhost")
+    amqp_url: SecretStr = Field(
+        description="RabbitMQ, amqp:// or amqps://, with its vhost; commas between several nodes"
+    )
     database_url: SecretStr = Field(description="PostgreSQL, postgresql://")
     implicit_cascade: Literal["reject", "deprecated"] = Field(
         "reject", description="what an absent cascade flag means where descendants exist"

@@ -5,8 +5,9 @@ aio-pika's robust connections neither resend nor always bring consumers back, so
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from random import SystemRandom
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from consumer import observe
 from consumer.address import AddressError, check_files, query_of
 from consumer.broker.confirming import ConfirmingChannel, open_confirming
 from consumer.broker.identity import user_of
+from consumer.broker.nodes import Nodes, nodes_of, urls_of, vhost_of
 from consumer.broker.transport import TolerantConnection, TolerantTransport
 from consumer.message import UnavailableError
 from consumer.tls import Names, refused
@@ -54,8 +56,12 @@ class RefusedError(UnavailableError):
     """Waiting is no use: the broker refuses our user, vhost or certificate, or we refuse its."""
 
 
-def redacted(url: str) -> str:
-    """Show where a URL leads and nothing of who goes there: no user, password or query."""
+def redacted(text: str) -> str:
+    """Show where URLs lead and nothing of who goes there: no user, password or query."""
+    return ", ".join(map(_redacted, urls_of(text)))
+
+
+def _redacted(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -129,7 +135,7 @@ class Link:
         self.user_id = user_id
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._connection, self._name = connection, name
-        self._blocked = False
+        self._blocked = self._left = False
         self._channels: list[AbstractChannel] = []
         connection.close_callbacks.add(lambda _, error: self.fail(f"connection {describe(error)}"))
 
@@ -139,6 +145,10 @@ class Link:
             self.lost.set_result(why)
         if self._blocked:
             self.block(None)
+
+    def on_loss(self, tell: Callable[[], None]) -> None:
+        """Have somebody told when the link is lost, but not where we leave it."""
+        self.lost.add_done_callback(lambda _: None if self._left else tell())
 
     def block(self, why: str | None) -> None:
         """Note that the broker takes nothing that is published here, or, with None, does again."""
@@ -204,6 +214,7 @@ class Link:
 
     async def close(self) -> None:
         """Close politely; a broker that does not answer is left."""
+        self._left = self._left or not self.lost.done()
         with suppress(UnavailableError), translating("close"):
             async with asyncio.timeout(CLOSING):
                 await self._connection.close()
@@ -217,11 +228,37 @@ def frame_max_of(channel: AnyChannel) -> int:
 async def open_link(url: str, name: str) -> Link:
     """Open a connection that shows as `name` in RabbitMQ's own tools.
 
+    Where there are several URLs, to the first node that lets us in.
+
     Raises:
         UnavailableError: nobody answers there now.
         RefusedError: the URL cannot be used, or the broker answers and does not let us in.
 
     """
+    nodes, troubles = _checked_nodes(url), []
+    for node in nodes.in_turn():
+        try:
+            link = await _open_node(node, name)
+        except UnavailableError as error:
+            troubles.append(error)
+            if len(nodes.urls) > 1:
+                observe.say("node.passed_over", connection=name, why=str(error))
+        else:
+            nodes.reached(node)
+            link.on_loss(partial(nodes.lost, node))
+            return link
+    raise _told_together(troubles)
+
+
+def _told_together(troubles: Sequence[UnavailableError]) -> UnavailableError:
+    """Make one error of those of all nodes: waiting is no use only where none can be waited for."""
+    if len(troubles) == 1:
+        return troubles[0]
+    refused = all(isinstance(one, RefusedError) for one in troubles)
+    return (RefusedError if refused else UnavailableError)("; ".join(map(str, troubles)))
+
+
+async def _open_node(url: str, name: str) -> Link:
     checked = _checked(url)
     with translating(f"connect to RabbitMQ at {redacted(url)}"):
         async with asyncio.timeout(TIMEOUT):
@@ -235,6 +272,25 @@ async def open_link(url: str, name: str) -> Link:
     link = Link(connection, name, user_of(url))
     transport.on_blocked = link.block
     return link
+
+
+def _checked_nodes(text: str) -> Nodes:
+    """Make sure that every URL can be used, and that all lead to one vhost as one user."""
+    nodes = nodes_of(text)
+    for url in nodes.urls:
+        _checked(url)
+    for what, given in (("vhost", vhost_of), ("user", _user)):
+        if len({given(url) for url in nodes.urls}) > 1:
+            raise RefusedError(
+                f"the AMQP URLs do not all have the same {what}: several are for the nodes of one "
+                f"cluster, which all connections share"
+            )
+    return nodes
+
+
+def _user(url: str) -> tuple[str | None, str | None]:
+    """Give as whom a URL logs in, and as whom the broker knows that."""
+    return urlsplit(url).username, user_of(url)
 
 
 def _checked(text: str) -> URL:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 
 from consumer.app import queues_of
+from consumer.broker.connection import RefusedError, connected
+from consumer.broker.nodes import urls_of
 from consumer.broker.rights import Lack, lacking
 from consumer.broker.topology import Found, TopologyError, examine
 from consumer.doctor.finding import Finding
@@ -33,10 +35,25 @@ async def look(settings: Settings) -> AsyncIterator[Finding]:
         for queue in found:
             if finding := _held(queue):
                 yield finding
+        nodes = urls_of(url)
+        for node in nodes if len(nodes) > 1 else ():
+            if finding := await _away(node):
+                yield finding
     except TopologyError as error:
         yield Finding("broker", "wrong", str(error))
     except UnavailableError as error:
         yield Finding("broker", "wrong", str(error), "see LIFECYCLE_AMQP_URL")
+
+
+async def _away(node: str) -> Finding | None:
+    """Tell of a node of several that would be no help if the others went away."""
+    try:
+        async with connected(node, "workspace-lifecycle doctor"):
+            return None
+    except RefusedError as error:
+        return Finding("broker", "wrong", str(error), "see LIFECYCLE_AMQP_URL")
+    except UnavailableError as error:
+        return Finding("broker", "note", str(error), "see whether that node of the cluster is up")
 
 
 async def _rights(url: str, queues: Sequence[str]) -> Finding:

@@ -12,6 +12,7 @@ import pytest
 
 from consumer.devstack.management import call
 from consumer.devstack.platform import aws_environment
+from consumer.devstack.server import free_ports
 from consumer.devstack.stack import Stack
 from tests.cli.conftest import Cli
 from tests.support.forest import Forest
@@ -95,6 +96,18 @@ async def test_before_the_first_run_nothing_is_declared_by_looking(cli: Cli) -> 
         assert ran.code == 0
         assert "not declared yet" in said(ran.out, "note")
         assert "no AWS needed" in said(ran.out, "ok")
+
+
+async def test_a_node_that_would_be_no_help_is_noted(cli: Cli, declared_url: str) -> None:
+    """Everything works over the other one, until that goes away too."""
+    parts, (port,) = urlsplit(declared_url), free_ports(1)
+    netloc = f"{parts.username}:{parts.password}@127.0.0.1:{port}"
+    away = urlunsplit(parts._replace(netloc=netloc))
+    given = {"LIFECYCLE_AMQP_URL": f"{away},{declared_url}", "LIFECYCLE_EXECUTOR": "none"}
+    ran = await cli("doctor", "--json", **given)
+    assert ran.code == 0
+    assert "the topology is declared" in said(ran.out, "ok")
+    assert f"127.0.0.1:{port}" in said(ran.out, "note")
 
 
 async def test_a_queue_with_other_arguments_is_wrong(cli: Cli, amqp_url: str) -> None:

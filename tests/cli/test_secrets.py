@@ -110,9 +110,13 @@ async def test_a_run_that_goes_well_tells_none(
 ) -> None:
     """Neither its log nor its health, its command line, its environment, the trail or the archive.
 
-    The URLs come from files, as they should: then not even the environment has them.
+    The URLs come from files, as they should: then not even the environment has them. The first of
+    two nodes of the broker is away.
     """
     given = variables(stack, planted, bucket_url)
+    parts = urlsplit(planted.amqp_url)
+    away = f"amqp://{parts.username}:{AWAY}@127.0.0.1:1{parts.path}"
+    given["LIFECYCLE_AMQP_URL"] = f"{away},{planted.amqp_url}"
     for name in ("LIFECYCLE_AMQP_URL", "LIFECYCLE_DATABASE_URL", "LIFECYCLE_CONSOLE_TOKEN"):
         path = tmp_path / name
         path.write_text(f"{given.pop(name)}\n")
@@ -177,11 +181,12 @@ def failing(planted: Planted, way: str) -> tuple[str, str]:
     host = urlsplit(amqp).netloc.rpartition("@")[2]
     return {
         "nobody is there": (
-            f"amqp://planted:{AWAY}@127.0.0.1:1/", f"postgresql://planted:{AWAY}@127.0.0.1:1/x",
+            f"amqp://planted:{AWAY}@127.0.0.1:1/,amqp://planted:{AWAY}@127.0.0.1:2/",
+            f"postgresql://planted:{AWAY}@127.0.0.1:1/x",
         ),
         "refused": (f"amqp://planted:{AWAY}@{host}/", f"{database}-none?application_name={AWAY}"),
         "not percent-encoded": (
-            f"amqp://planted:77/{SPLIT}@{host}/", f"postgresql://planted:77#{SPLIT}@{host}/x",
+            f"{amqp},amqp://planted:77/{SPLIT}@{host}/", f"postgresql://planted:77#{SPLIT}@{host}/x",
         ),
         "no URL at all": (AWAY, AWAY),
         "options that do not exist": (
