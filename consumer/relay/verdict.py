@@ -33,15 +33,16 @@ def judge(taken: Sequence[Taken], receipts: Mapping[int, str], *, full: bool) ->
 
     `receipts` are by place; what has none was not sent. `full`: the chunk was cut at its limit, so
     that a fan-out at its end may go on. A reply that cannot be delivered holds nobody up: the
-    caller is gone, or never had the queue.
+    caller is gone, or never had the queue. Where events fail beside it, that is no sign of it.
     """
     verdict = Verdict()
+    away = any(receipts.get(i) == "failed" for i, one in enumerate(taken) if one.kind != "reply")
     for place, one in enumerate(taken):
         receipt = receipts.get(place, "confirmed")
         if verdict.partly is not None and verdict.partly[0] != one.seq:
             _close(verdict)
         if one.kind == "reply":
-            _judge_reply(one, receipt, verdict)
+            _judge_reply(one, receipt, verdict, away=away)
         elif receipt != "confirmed":
             verdict.failed.append(one.seq)
             verdict.broken = f"{one.type} of operation {one.operation_id} was {receipt}"
@@ -62,7 +63,9 @@ def _close(verdict: Verdict) -> None:
     verdict.partly = None
 
 
-def _judge_reply(one: Taken, receipt: str, verdict: Verdict) -> None:
+def _judge_reply(one: Taken, receipt: str, verdict: Verdict, *, away: bool) -> None:
+    if receipt == "failed" and away:
+        return
     if receipt == "failed" and one.attempts + 1 < _REPLY_ATTEMPTS:
         verdict.failed.append(one.seq)
         return

@@ -34,7 +34,7 @@ async def test_what_is_throttled_to_the_end_was_not_carried_out(
 ) -> None:
     """Throttled calls did nothing, which can be said for certain at the deadline."""
     front.refusals["StopInstances"] = (503, "RequestLimitExceeded")
-    result = await fleet().carry_out(order("stop", instance_id, seconds=1.5))
+    result = await fleet().carry_out(order("stop", instance_id, seconds=5))
     assert isinstance(result, Unasked)
     assert (result.code, result.retryable) == ("RequestLimitExceeded", True)
     assert instance_id in result.detail
@@ -45,7 +45,7 @@ async def test_what_is_throttled_to_the_end_was_not_carried_out(
 async def test_what_failed_in_ec2_to_the_end_is_unknown(front: Front, instance_id: str) -> None:
     """A call that EC2 itself failed may have been carried out."""
     front.refusals["StopInstances"] = (500, "InternalError")
-    result = await fleet().carry_out(order("stop", instance_id, seconds=1.5))
+    result = await fleet().carry_out(order("stop", instance_id, seconds=5))
     assert result == Unknown(f"{instance_id} at the deadline: running")
     assert front.asked.count("StopInstances") > 1
 
@@ -59,6 +59,7 @@ async def test_before_each_try_the_fence_is_asked(
     carried = asyncio.ensure_future(fleet(fence).carry_out(late))
     await until(lambda: front.asked.count("StopInstances") >= 1)
     fence.overtaken.add(late.workspace_id)
+    await until(lambda: front.at_once == 0)
     front.refusals.clear()
     result = await carried
     assert isinstance(result, Failed)
@@ -97,7 +98,7 @@ async def test_a_lost_answer_that_cannot_be_looked_for_is_unknown(
 ) -> None:
     """A call that may have been carried out is never called a failure."""
     front.lost.add("StopInstances")
-    carried = asyncio.ensure_future(fleet().carry_out(order("stop", instance_id, seconds=1.5)))
+    carried = asyncio.ensure_future(fleet().carry_out(order("stop", instance_id, seconds=5)))
     await until(lambda: "StopInstances" in front.asked)
     front.refusals["DescribeInstances"] = (400, "UnauthorizedOperation")
     assert isinstance(await carried, Unknown)

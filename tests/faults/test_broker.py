@@ -68,23 +68,17 @@ async def test_deleted_queues_are_declared_and_consumed_again(
     urls: Urls, sent: Load, connection: Connection
 ) -> None:
     """The broker cancels the consumers; the program comes back by itself."""
-
-    async def harm(ready: Ready) -> None:
-        await drained(sent.channel, connection)
+    settings = SETTINGS | {"LIFECYCLE_LOG_LEVEL": "info"}
+    async with process(urls.amqp, urls.database, **settings) as program:
+        await program.until("program.started")
         for queue in WORK_QUEUES:
-            await sent.channel.queue_delete(queue)
-        await ready.until(503, "consumer")
-        await ready.until(200)
-
-    ready = Ready()
-    settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
-    async with process(urls.amqp, urls.database, **settings):
-        await ready.until(200)
-        for _ in range(2):
             await sent.send(A_ROUND)
-            await harm(ready)
+            await drained(sent, connection)
+            await sent.channel.queue_delete(queue)
+            while (await program.until("consumer.started"))["queue"] != queue:
+                pass
         await sent.send(A_ROUND)
-        await drained(sent.channel, connection)
+        await drained(sent, connection)
     found = await settled(urls, sent)
     assert found.valid(), found
 

@@ -103,3 +103,11 @@ def test_a_reply_that_fails_is_tried_three_times() -> None:
 def test_a_row_that_had_nothing_to_send_is_done() -> None:
     """A fan-out of which every command is confirmed is taken once more, without a target."""
     assert judge([taken(1, "fanout")], {}, full=True).done == [1]
+
+
+def test_a_reply_that_fails_beside_an_event_is_kept_however_often() -> None:
+    """Then it is the broker that takes nothing, for as long as that lasts."""
+    chunk = [taken(1, "reply", None, 2), taken(2, "event")]
+    verdict = judge(chunk, {0: "failed", 1: "failed"}, full=False)
+    assert (verdict.done, verdict.failed) == ([], [2])
+    assert judge(chunk, {0: "failed", 1: "confirmed"}, full=False).done == [1, 2]

@@ -72,20 +72,22 @@ class _Trail:
                 self.ends[operation] += 1
 
 
-async def drained(
-    channel: AbstractChannel, connection: "asyncpg.Connection[asyncpg.Record]"
-) -> None:
-    """Wait until nothing is on its way: no command, no result, no outbox row, nothing open."""
+async def drained(load: Load, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Wait until nothing is on its way: no command, no result, no outbox row, nothing open.
+
+    A queue does not tell what a consumer has in hand: a command is done when it is recorded.
+    """
     left = (
-        "select (select count(*) from lifecycle.outbox)"
+        "select (select $1 - count(distinct message_id) from lifecycle.operation)"
+        " + (select count(*) from lifecycle.outbox)"
         " + (select count(*) from lifecycle.operation where settled_at is null"
         " and outcome = 'carried')"
     )
     quiet, end = 0, time.monotonic() + _PATIENCE
     while quiet < 3:
-        ready = {queue: await _ready(channel, queue) for queue in WORK_QUEUES}
-        unfinished = await connection.fetchval(left)
-        assert time.monotonic() < end, f"still waiting: {ready}, {unfinished} rows are unfinished"
+        ready = {queue: await _ready(load.channel, queue) for queue in WORK_QUEUES}
+        unfinished = await connection.fetchval(left, len(load.sent))
+        assert time.monotonic() < end, f"still waiting: {ready}, {unfinished} are unfinished"
         quiet = 0 if any(ready.values()) or unfinished else quiet + 1
         await asyncio.sleep(0.1)
 

@@ -63,4 +63,4 @@ async def recovered(urls: Urls, sent: Load) -> None:
     """Wait until the program that runs has worked off everything: nobody restarts it."""
     await sent.open()
     async with connected(urls.database) as connection:
-        await drained(sent.channel, connection)
+        await drained(sent, connection)

@@ -137,7 +137,7 @@ async def settled(urls: Urls, sent: Load) -> Account:
         assert program.process.stderr is not None
         reading = asyncio.create_task(program.process.stderr.read())
         await sent.open()
-        await drained(sent.channel, connection)
+        await drained(sent, connection)
         program.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):
             await reading

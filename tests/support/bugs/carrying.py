@@ -207,10 +207,10 @@ CONSUMING = (
 PUBLISHING = (
     bug(
         "an outbox row is deleted before its message is confirmed",
-        _RELAY,
-        "            flights.append(_Flight(taken, asyncio.create_task(self._sent(taken))))\n",
-        "            await confirm_outbox(connection, [one.seq for one in taken], None, [])\n"
-        "            flights.append(_Flight(taken, asyncio.create_task(self._sent(taken))))\n",
+        "consumer/relay/backlog.py",
+        "            self._start(taken)\n",
+        "            await confirm_outbox(self._connection, [one.seq for one in taken], None, [])\n"
+        "            self._start(taken)\n",
         "tests/contract/test_relay.py::"
         "test_what_was_not_confirmed_is_sent_again_and_what_was_need_not_be",
         "tests/contract/test_relay.py::test_a_broker_that_is_away_loses_nothing",
