@@ -8,7 +8,7 @@ EXECUTING = (
     bug(
         "an executor carries out what a later command has overtaken",
         _WORKER,
-        'if standing == "overtaken":',
+        'if standing.kind == "overtaken":',
         "if False:",
         "tests/contract/test_events.py::test_a_late_stop_cannot_undo_a_resume",
         "tests/executor/test_worker.py::test_an_older_generation_is_superseded_and_not_carried_out",
@@ -23,7 +23,7 @@ EXECUTING = (
     bug(
         "an executor carries out what nobody decided",
         _WORKER,
-        'if standing == "unknown":',
+        'if standing.kind == "unknown":',
         "if False:",
         "tests/contract/test_forgery.py::test_a_forged_order_is_not_carried_out[generation]",
         "tests/executor/test_worker.py::"
