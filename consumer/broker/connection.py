@@ -279,7 +279,7 @@ def _checked_nodes(text: str) -> Nodes:
     nodes = nodes_of(text)
     for url in nodes.urls:
         _checked(url)
-    for what, given in (("vhost", vhost_of),):
+    for what, given in (("vhost", vhost_of), ("user", _user)):
         if len({given(url) for url in nodes.urls}) > 1:
             raise RefusedError(
                 f"the AMQP URLs do not all have the same {what}: several are for the nodes of one "
