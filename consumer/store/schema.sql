@@ -120,8 +120,8 @@ create table lifecycle.pruning (
 
 create unique index pruning_once on lifecycle.pruning ((true));
 
--- Messages that came again and again, by SHA-256, and how often each was begun alone by a process that
--- did not live to end it.
+-- Messages that came again and again, by SHA-256, and how often each was begun by a process that did
+-- not live to end it.
 create table lifecycle.suspect (
     key       bytea primary key,
     begun     integer not null default 1,

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
+
+_Gate = TypeVar("_Gate", bound="Gate")
 
 
 class Gate:
@@ -74,10 +77,14 @@ class Gate:
         raise ConnectionResetError
 
 
-@asynccontextmanager
-async def gate_before(url: str) -> AsyncIterator[Gate]:
+def gate_before(url: str) -> AbstractAsyncContextManager[Gate]:
     """Put a gate before a broker for the time of a block."""
-    gate = Gate(url)
+    return put_up(Gate(url))
+
+
+@asynccontextmanager
+async def put_up(gate: _Gate) -> AsyncIterator[_Gate]:
+    """Have a gate of any kind stand for the time of a block."""
     await gate.start()
     try:
         yield gate

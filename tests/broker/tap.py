@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from pamqp import frame
 from pamqp.base import Frame
 from pamqp.header import ProtocolHeader
 
-from tests.broker.gate import Gate
+from tests.broker.gate import Gate, put_up
 
 _Method = TypeVar("_Method", bound=Frame)
 
@@ -45,13 +45,6 @@ def _frames(stream: bytes) -> Iterator[object]:
             yield one
 
 
-@asynccontextmanager
-async def tap_before(url: str) -> AsyncIterator[Tap]:
+def tap_before(url: str) -> AbstractAsyncContextManager[Tap]:
     """Put a tap before a broker for the time of a block."""
-    tap = Tap(url)
-    await tap.start()
-    try:
-        yield tap
-    finally:
-        tap.thaw()
-        await tap.refuse()
+    return put_up(Tap(url))

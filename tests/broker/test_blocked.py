@@ -13,6 +13,7 @@ from consumer.devstack.packages import installed
 from consumer.message import Inbound, UnreadableError
 from schemas.catalog import COMMANDS_QUEUE
 from tests.broker.tools import PATIENCE, Facts, bystander, event, running
+from tests.support.threads import beside_the_loop
 
 COUNT = 10
 
@@ -20,12 +21,8 @@ COUNT = 10
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     """Start a node of the test's own: an alarm is the whole node's."""
-    holding = private_node(lambda _: None)
-    node = await asyncio.to_thread(holding.__enter__)
-    try:
+    async with beside_the_loop(private_node(lambda _: None)) as node:
         yield node
-    finally:
-        await asyncio.to_thread(holding.__exit__, None, None, None)
 
 
 @pytest.mark.skipif(installed() is None, reason="no RabbitMQ to start here")

@@ -22,6 +22,7 @@ from tests.support.load import Load, loading
 from tests.support.program import process
 from tests.support.ready import Ready
 from tests.support.siege import Urls
+from tests.support.threads import beside_the_loop
 from tests.support.trial import A_ROUND, SEED, SETTINGS, Trying, settled
 
 _ALONE = pytest.mark.skipif(
@@ -101,12 +102,8 @@ async def test_a_silence_longer_than_the_heartbeat_is_noticed(urls: Urls, sent: 
 @pytest.fixture
 async def node() -> AsyncIterator[OwnNode]:
     """Start a node of the test's own, to be stopped and started again."""
-    holding = own_node(lambda _: None)
-    node = await asyncio.to_thread(holding.__enter__)
-    try:
+    async with beside_the_loop(own_node(lambda _: None)) as node:
         yield node
-    finally:
-        await asyncio.to_thread(holding.__exit__, None, None, None)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.support.load import Load, loading
 from tests.support.program import Process, process
 from tests.support.ready import Ready
 from tests.support.siege import Urls
+from tests.support.threads import beside_the_loop
 from tests.support.trial import SEED, SETTINGS, Trying
 
 Nodes = Sequence[Node]
@@ -99,12 +100,8 @@ HARMS: Mapping[str, Harm] = {
 @pytest.fixture
 async def nodes() -> AsyncIterator[Nodes]:
     """Start a cluster of the test's own."""
-    holding = private_cluster(lambda _: None, _TICKTIME)
-    nodes = await asyncio.to_thread(holding.__enter__)
-    try:
+    async with beside_the_loop(private_cluster(lambda _: None, _TICKTIME)) as nodes:
         yield nodes
-    finally:
-        await asyncio.to_thread(holding.__exit__, None, None, None)
 
 
 @pytest.fixture

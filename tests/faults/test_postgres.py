@@ -1,6 +1,5 @@
 """The database does what databases do, on a server of the trial's own with defaults against us."""
 
-import asyncio
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -18,6 +17,7 @@ from tests.support.harm import harmed
 from tests.support.load import Load, loading
 from tests.support.ready import Ready
 from tests.support.siege import Urls
+from tests.support.threads import beside_the_loop
 from tests.support.trial import SEED, Trying, connected, settled
 
 _AGAINST_US = (
@@ -38,17 +38,13 @@ _SHORTLY = (
 @asynccontextmanager
 async def serving(place: Path | None = None) -> AsyncIterator[Server]:
     """Run a server with a migrated database, and the program's role."""
-    holding = private_server(settings=_AGAINST_US, place=place)
-    server = await asyncio.to_thread(holding.__enter__)
-    try:
+    async with beside_the_loop(private_server(settings=_AGAINST_US, place=place)) as server:
         await create_workspaces(server.url)
         await migrate(server.url)
         async with connected(server.url) as admin:
             await admin.execute(f"create role {ROLE} login")
             await admin.execute(f"grant pg_read_all_data, pg_write_all_data to {ROLE}")
         yield server
-    finally:
-        await asyncio.to_thread(holding.__exit__, None, None, None)
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.wire import Wire
+from tests.support.wire import PIECE, Wire
 
-_FRAME = 131_072
 _SHOWN = 200
 _METHOD, _HEADER, _BODY, _END = 1, 2, 3, b"\xce"
 _PUBLISH, _BASIC = (60, 40), 60
@@ -35,9 +34,8 @@ class Raw:
         yield _framed(_METHOD, method + _MANDATORY)
         size = struct.pack(">HHQ", _BASIC, 0, len(self.body))
         yield _framed(_HEADER, size + self.properties)
-        most = _FRAME - 8
-        for at in range(0, len(self.body), most):
-            yield _framed(_BODY, self.body[at : at + most])
+        for at in range(0, len(self.body), PIECE):
+            yield _framed(_BODY, self.body[at : at + PIECE])
 
 
 class Hand:

@@ -19,7 +19,7 @@ _ACK, _NACK = (60, 80), (60, 120)
 _CLOSES = {(10, 50), (20, 40)}
 _AT_ONCE = 1000
 _FRAME = 131_072
-_PIECE = _FRAME - 8
+PIECE = _FRAME - 8
 """Bytes of a body in one frame, which has eight around them."""
 
 
@@ -32,7 +32,7 @@ def form(
     marks fits into one frame.
     """
     publish = Basic.Publish(0, exchange, key, mandatory=True, immediate=False)
-    pieces = [ContentBody(body[at : at + _PIECE]) for at in range(0, len(body), _PIECE)]
+    pieces = [ContentBody(body[at : at + PIECE]) for at in range(0, len(body), PIECE)]
     head = (publish, ContentHeader(0, len(body), properties))
     frames = [frame.marshal(part, 1) for part in head] + [frame.marshal(one, 1) for one in pieces]
     whole = b"".join(frames).replace(b"%", b"%%")
