@@ -268,7 +268,12 @@ async def _open_node(url: str, name: str) -> Link:
                 client_properties={"connection_name": name},
                 transport_factory=transport,
             )
-            await connection.connect()
+            try:
+                await connection.connect()
+            except BaseException:
+                # Or aio-pika makes a task of closing it when it is collected, wherever that is.
+                await connection.close()
+                raise
     link = Link(connection, name, user_of(url))
     transport.on_blocked = link.block
     return link

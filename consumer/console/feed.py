@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from consumer.broker.ask import Caller, UnroutableError
-from consumer.broker.connection import Backoff
+from consumer.broker.connection import CLOSING, Backoff
 from consumer.broker.depth import Depths
 from consumer.message import UnavailableError
 from consumer.store.forest import Node, forest
@@ -58,7 +58,7 @@ class Feed:
             while running := [task for task in tasks if not task.done()]:
                 for task in running:
                     task.cancel()  # again: in Python 3.11 the wait_for below aiormq may swallow it
-                await asyncio.wait(running, timeout=1)
+                await asyncio.wait(running, timeout=2 * CLOSING)  # or closing is broken off
             await self._depths.close()
             for one in self._looking:
                 one.put_nowait(None)

@@ -95,11 +95,13 @@ class ContainerNode:
         self._container.kill()
         self._container.wait()
 
-    def ctl(self, *arguments: str) -> None:
-        """Run `rabbitmqctl` on it."""
-        code, said = self._container.exec_run(["rabbitmqctl", *arguments])
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on it; give what that says."""
+        code, output = self._container.exec_run(["rabbitmqctl", *arguments])
+        said: str = output.decode()
         if code:
-            raise StackError(f"rabbitmqctl {arguments[0]} failed: {said.decode().strip()}")
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {said.strip()}")
+        return said
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +17,7 @@ class Gate:
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.url = ""
         self.entered = asyncio.Event()
@@ -49,6 +50,11 @@ class Gate:
         self.cut()
         await self._server.wait_closed()
 
+    async def empty(self) -> None:
+        """Wait until all who were let in are gone."""
+        while self._passing:
+            await asyncio.wait(self._passing)
+
     async def admit(self) -> None:
         """Let connections in again."""
         await self.start(self._port)
@@ -58,15 +64,25 @@ class Gate:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.entered.set()
+        passing = asyncio.current_task()
+        assert passing
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
         far_reader, far_writer = await asyncio.open_connection(
             self._url.hostname, self._url.port or 5672
         )
         self._writers |= {writer, far_writer}
-        with suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        ways = [
+            asyncio.create_task(self._pass(reader, far_writer)),
+            asyncio.create_task(self._pass(far_reader, writer)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for one in (writer, far_writer):
             one.transport.abort()
             self._writers.discard(one)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -91,3 +107,4 @@ async def put_up(gate: _Gate) -> AsyncIterator[_Gate]:
     finally:
         gate.thaw()
         await gate.refuse()
+        await gate.empty()

@@ -126,9 +126,17 @@ async def killed(node: OwnNode) -> None:
     await asyncio.to_thread(node.up)
 
 
-async def alarmed(node: OwnNode, ready: Ready) -> None:
-    """Have the node believe that it has no memory left, until the program has told so."""
-    await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0")
+async def alarmed(node: OwnNode, connection: Connection, ready: Ready) -> None:
+    """Have the node believe that it has no memory left, until the program has told so.
+
+    It is told to who publishes, so something is kept in hand until the node believes it.
+    """
+    async with connection.transaction():
+        await connection.execute("lock table workspaces")
+        await asyncio.sleep(_IN_HAND)
+        await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0")
+        while "memory" not in await asyncio.to_thread(node.ctl, "eval", _ALARMS):
+            pass
     await ready.until(503, "memory")
     await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.6")
 
@@ -138,16 +146,21 @@ async def bereft(node: OwnNode) -> None:
     await asyncio.to_thread(node.ctl, "eval", "[exit(P, kill) || P <- rabbit_channel:list()].")
 
 
-def _harms(node: OwnNode) -> Mapping[str, Callable[[Ready], Awaitable[None]]]:
+def _harms(
+    node: OwnNode, connection: Connection
+) -> Mapping[str, Callable[[Ready], Awaitable[None]]]:
     return {
         "broker restarted": lambda _: restarted(node),
         "broker killed": lambda _: killed(node),
-        "memory alarm": lambda ready: alarmed(node, ready),
+        "memory alarm": lambda ready: alarmed(node, connection, ready),
         "channels killed": lambda _: bereft(node),
     }
 
 
 _HARMS = ("broker restarted", "memory alarm", "channels killed")
+_ALARMS = "rabbit_alarm:get_alarms()."
+_IN_HAND = 0.5
+"""Seconds in which the load sends some commands."""
 _SETTLING = 10.0
 """Seconds: RabbitMQ 3.10 loses for good a stream that was declared a moment before a SIGKILL."""
 
@@ -160,7 +173,7 @@ async def test_after_restart_alarm_and_killed_channels_it_consumes_again(
     """Each once, and readiness tells of it; the program lives through all of them."""
     async with loading(alone.amqp, connection, SEED) as sent:
         for harm in _HARMS:
-            await harmed(alone, sent, _harms(node)[harm], range(1))
+            await harmed(alone, sent, _harms(node, connection)[harm], range(1))
         found = await settled(alone, sent)
     assert found.valid(), found
 
@@ -176,7 +189,7 @@ async def test_harmed_again_and_again(
     async with loading(alone.amqp, connection, SEED) as sent:
         await asyncio.sleep(_SETTLING)
         async with trial(harm, alone, sent) as going:
-            await harmed(alone, sent, _harms(node)[harm], going.again())
+            await harmed(alone, sent, _harms(node, connection)[harm], going.again())
 
 
 @pytest.mark.faults

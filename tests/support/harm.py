@@ -54,9 +54,11 @@ async def steady(sent: Load) -> AsyncIterator[None]:
     going = asyncio.create_task(go_on())
     try:
         yield
-    finally:
-        over.set()
-        await going
+    except BaseException:
+        going.cancel()  # what was done to the broker may not be over: nothing is taken any more
+        raise
+    over.set()
+    await going
 
 
 async def recovered(urls: Urls, sent: Load) -> None:
