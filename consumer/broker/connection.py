@@ -88,9 +88,14 @@ def cancelled() -> bool:
 
 @contextmanager
 def translating(doing: str) -> Iterator[None]:
-    """Turn whatever the libraries and the network raise into UnavailableError."""
+    """Turn whatever the libraries and the network raise into UnavailableError.
+
+    Where aiormq's `wait_for` swallowed our cancellation, as it may in Python 3.11, it is raised.
+    """
     try:
         yield
+        if cancelled():
+            raise asyncio.CancelledError  # noqa: TRY301 - ours: it goes through below
     except asyncio.CancelledError:
         if cancelled():
             raise

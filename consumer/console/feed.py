@@ -55,10 +55,11 @@ class Feed:
                 if task.done():
                     task.result()
         finally:
+            # Not again within the time that closing may take, or that is broken off.
             while running := [task for task in tasks if not task.done()]:
                 for task in running:
-                    task.cancel()  # again: in Python 3.11 the wait_for below aiormq may swallow it
-                await asyncio.wait(running, timeout=2 * CLOSING)  # or closing is broken off
+                    task.cancel()
+                await asyncio.wait(running, timeout=2 * CLOSING)
             await self._depths.close()
             for one in self._looking:
                 one.put_nowait(None)

@@ -1,6 +1,7 @@
 """Connections: opened once, refused clearly, lost loudly, and never with a password in a text."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ from consumer.broker.connection import (
     keep,
     open_link,
     redacted,
+    translating,
 )
 from consumer.devstack.server import free_ports
 from consumer.message import UnavailableError
@@ -157,6 +159,21 @@ async def test_stop_does_not_wait_for_a_broker_that_does_not_answer(gate: Gate) 
     await asyncio.wait_for(gate.entered.wait(), PATIENCE)
     stop.set()
     await asyncio.wait_for(task, 2)
+
+
+async def test_a_cancellation_that_was_swallowed_below_is_raised() -> None:
+    """Or a loop that was told to end goes on."""
+    done = asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        with translating("wait"), suppress(asyncio.CancelledError):
+            await done
+
+    task = asyncio.ensure_future(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def _never(_: Link) -> None:

@@ -215,7 +215,8 @@ async def test_no_verb_that_fails_tells_any(
         async with few:
             planted.none_in(*await ran([*verb.split(), *arguments], given))
 
-    await asyncio.gather(*(try_one(*one) for one in VERBS.items()))
+    tried = [try_one(*one) for one in VERBS.items()]
+    assert [bad for bad in await asyncio.gather(*tried, return_exceptions=True) if bad] == []
 
 
 def test_no_help_tells_any(stack: Stack, planted: Planted, bucket_url: str) -> None:
@@ -252,16 +253,38 @@ async def test_a_broker_that_goes_away_is_told_without_any(
 async def ran(
     arguments: list[str], given: Mapping[str, str], patience: float = 4
 ) -> tuple[str, str]:
-    """Run a verb for at most some seconds; give what it said."""
+    """Run a verb for at most some seconds after its first word; give what it said."""
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consumer", *arguments,
         env=environment(**given), stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    reading = asyncio.ensure_future(program.communicate())
-    done, _ = await asyncio.wait([reading], timeout=patience)
+    out, err = Heard(program.stdout), Heard(program.stderr)
+    words = [asyncio.create_task(one.word.wait()) for one in (out, err)]
+    await asyncio.wait([*words, out.all], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    for word in words:
+        word.cancel()
+    done, _ = await asyncio.wait([out.all], timeout=patience)
     if not done:
         program.terminate()
-    out, err = await asyncio.wait_for(reading, 30)
-    assert out or err
-    return out.decode(), err.decode()
+    async with asyncio.timeout(30):
+        said = await out.all, await err.all
+        await program.wait()
+    assert any(said)
+    return said
+
+
+class Heard:
+    """What a process says on one stream."""
+
+    def __init__(self, stream: asyncio.StreamReader | None) -> None:
+        assert stream is not None
+        self.word = asyncio.Event()
+        self.all = asyncio.create_task(self._read(stream))
+
+    async def _read(self, stream: asyncio.StreamReader) -> str:
+        read = bytearray()
+        while data := await stream.read(65536):
+            read += data
+            self.word.set()
+        return read.decode()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from consumer.message import Outbound
+from consumer.observe import listening
 from consumer.relay import backlog
 from consumer.relay.relay import Relay
 from consumer.settings import Settings
@@ -187,8 +188,15 @@ async def test_a_caller_is_answered_while_a_backlog_drains(
     async with await aio_pika.connect(declared_url) as line:
         caller = await WireCaller.on(line, listen=False)
         asking = asyncio.create_task(caller.pause(uuid4()))
-        async with running(settings_of()):
-            answer = await asking
-            assert await connection.fetchval(LEFT)
+        before: list[int] = []
+
+        def notice(fact: str, fields: Mapping[str, Any]) -> None:
+            if fact == "outbox.confirmed" and not asking.done():
+                before.append(fields["count"])
+
+        with listening(notice):
+            async with running(settings_of()):
+                answer = await asking
+        assert sum(before) < 20_000
     assert answer.data["code"] == "workspace_not_found"
     assert not await connection.fetchval(LEFT)
