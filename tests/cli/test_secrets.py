@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from consumer.devstack.server import free_ports
 from consumer.devstack.stack import Stack
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
+from tests.support.forked import PATIENCE, Forked
 from tests.support.program import environment, process
 from tests.support.users import user_on
 
@@ -254,37 +254,16 @@ async def ran(
     arguments: list[str], given: Mapping[str, str], patience: float = 4
 ) -> tuple[str, str]:
     """Run a verb for at most some seconds after its first word; give what it said."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "consumer", *arguments,
-        env=environment(**given), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = Heard(program.stdout), Heard(program.stderr)
-    words = [asyncio.create_task(one.word.wait()) for one in (out, err)]
-    await asyncio.wait([*words, out.all], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    forked = Forked(arguments, environment(**given))
+    words = [asyncio.create_task(one.word.wait()) for one in (forked.out, forked.err)]
+    await asyncio.wait(
+        [*words, forked.out.all], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE
+    )
     for word in words:
         word.cancel()
-    done, _ = await asyncio.wait([out.all], timeout=patience)
+    done, _ = await asyncio.wait([forked.out.all], timeout=patience)
     if not done:
-        program.terminate()
-    async with asyncio.timeout(30):
-        said = await out.all, await err.all
-        await program.wait()
+        forked.process.terminate()
+    said = await forked.said()
     assert any(said)
     return said
-
-
-class Heard:
-    """What a process says on one stream."""
-
-    def __init__(self, stream: asyncio.StreamReader | None) -> None:
-        assert stream is not None
-        self.word = asyncio.Event()
-        self.all = asyncio.create_task(self._read(stream))
-
-    async def _read(self, stream: asyncio.StreamReader) -> str:
-        read = bytearray()
-        while data := await stream.read(65536):
-            read += data
-            self.word.set()
-        return read.decode()
