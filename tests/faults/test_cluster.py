@@ -95,6 +95,12 @@ HARMS: Mapping[str, Harm] = {
     "cluster: nodes restarted in turn": restarted_in_turn,
     "cluster: all nodes killed": all_killed,
 }
+_ALL_KNOWN = ", all of them known"
+_TRIALS = (
+    *HARMS,
+    f"cluster: leader killed{_ALL_KNOWN}",
+    f"cluster: nodes restarted in turn{_ALL_KNOWN}",
+)
 
 
 @pytest.fixture
@@ -128,24 +134,31 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", HARMS)
+def urls(nodes: Nodes, first: int, name: str) -> str:
+    """Give what the program at a node is told: that node, or all of them with that one before."""
+    known = (*nodes[first:], *nodes[:first])[: len(nodes) if name.endswith(_ALL_KNOWN) else 1]
+    return ",".join(node.amqp for node in known)
+
+
+@pytest.mark.parametrize("name", _TRIALS)
 async def test_whatever_happens_to_a_cluster_nothing_is_lost_or_doubled(
     nodes: Nodes, alone: Urls, sent: Load, trial: Trying, name: str
 ) -> None:
     """Three programs, each at another node, live through it and go on by themselves."""
     readies = [Ready() for _ in nodes]
+    harm = HARMS[name.removesuffix(_ALL_KNOWN)]
     async with trial(name, alone, sent) as going, AsyncExitStack() as exits:
         programs: list[Process] = []
-        for node, ready in zip(nodes, readies, strict=True):
+        for place, ready in enumerate(readies):
             settings = SETTINGS | {"LIFECYCLE_LISTEN": ready.listen}
-            running = process(node.amqp, alone.database, **settings)
+            running = process(urls(nodes, place, name), alone.database, **settings)
             programs.append(await exits.enter_async_context(running))
         for _ in going.again():
             for ready in readies:
                 await ready.until(200)
             async with steady(sent):
                 await asyncio.sleep(going.random.uniform(0, 0.3))
-                await HARMS[name](nodes, going.random)
+                await harm(nodes, going.random)
         await recovered(alone, sent)
         for program in programs:
             await program.lives()

@@ -40,10 +40,14 @@ async def killed_at(urls: Urls, sent: Load, fact: str) -> None:
 
 
 @asynccontextmanager
-async def doomed(urls: Urls, roles: str = _ALL) -> AsyncIterator[None]:
-    """Run the program; give it when it has started, and kill it at the end of the block."""
+async def doomed(urls: Urls, roles: str = _ALL, late: float = 0) -> AsyncIterator[None]:
+    """Run the program, its clock late by so many seconds, and kill it at the end of the block.
+
+    The block begins when it has started.
+    """
     told = SETTINGS | {"LIFECYCLE_LOG_LEVEL": "info"}
-    async with process(urls.amqp, urls.database, roles=roles, **told) as program:
+    module = ("tests.support.shifted", str(-late)) if late else ("consumer",)
+    async with process(urls.amqp, urls.database, roles=roles, module=module, **told) as program:
         await program.until("program.started")
         yield
 
@@ -148,16 +152,21 @@ async def test_killed_and_cut_off_together(urls: Urls, sent: Load, trial: Trying
 
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-async def test_rivals_killed_in_turn(urls: Urls, sent: Load, trial: Trying) -> None:
-    """Three programs on one broker and one database; one after the other is killed."""
-    async with trial("three rivals killed in turn", urls, sent) as going:
+@pytest.mark.parametrize("apart", [0, 600])
+async def test_rivals_killed_in_turn(urls: Urls, sent: Load, trial: Trying, apart: float) -> None:
+    """Three programs on one broker and one database; one after the other is killed.
 
-        async def live_and_die() -> None:
+    Their clocks are so many seconds apart: what is decided by time goes by the database's.
+    """
+    clocks = f", clocks {apart / 60:.0f} minutes apart" if apart else ""
+    async with trial(f"three rivals killed in turn{clocks}", urls, sent) as going:
+
+        async def live_and_die(late: float) -> None:
             for _ in going.again(kills=1):
-                async with doomed(urls):
+                async with doomed(urls, late=late):
                     await asyncio.sleep(going.random.uniform(0, 1))
 
-        rivals = [asyncio.create_task(live_and_die()) for _ in range(3)]
+        rivals = [asyncio.create_task(live_and_die(apart * one)) for one in (-1, 0, 1)]
         while not all(rival.done() for rival in rivals):
             await sent.send(A_ROUND)
             await asyncio.sleep(0.3)

@@ -46,14 +46,18 @@ class Process:
     async def until(self, fact: str) -> Mapping[str, Any]:
         """Read log lines until one says a fact; every line has to be JSON."""
         assert self.process.stderr is not None
-        while True:
-            async with asyncio.timeout(30):  # wait_for may swallow a cancellation in Python 3.11
-                line = await self.process.stderr.readline()
-            if not line:
-                break
-            self.lines.append(json.loads(line))
-            if self.lines[-1]["event"] == fact:
-                return self.lines[-1]
+        try:
+            while True:
+                async with asyncio.timeout(30):  # wait_for may swallow a cancellation in 3.11
+                    line = await self.process.stderr.readline()
+                if not line:
+                    break
+                self.lines.append(json.loads(line))
+                if self.lines[-1]["event"] == fact:
+                    return self.lines[-1]
+        except TimeoutError:
+            told = f"the program says nothing, and not {fact}: {self.lines[-3:]}"
+            raise AssertionError(told) from None
         raise AssertionError(f"the program ended without saying {fact}: {self.lines[-3:]}")
 
     async def lives(self) -> None:
