@@ -3,10 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Literal, TypeVar, get_args
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from consumer.audit.archive import Archiver
 from consumer.audit.basket import Sizes
@@ -15,6 +16,7 @@ from consumer.audit.lag import Limit
 from consumer.audit.pruner import Pruner
 from consumer.broker.connection import RefusedError
 from consumer.broker.consume import Consumer
+from consumer.broker.depth import Depths
 from consumer.broker.identity import user_of
 from consumer.broker.publish import Publisher
 from consumer.broker.stream import Stream
@@ -42,7 +44,11 @@ from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
 from consumer.telemetry.readiness import Readiness
 from schemas.catalog import AUDIT_STREAM, COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
-from schemas.topology import Queue, retention, topology
+from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology
+
+if TYPE_CHECKING:
+    from consumer.telemetry.metrics import Metrics
+    from consumer.telemetry.standing import Standing
 
 Role = Literal["commands", "relay", "settlement", "executor", "archive"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -140,10 +146,31 @@ async def _supervised(
 ) -> None:
     state = Readiness(stop)
     services = [*_services(settings, roles, database), state]
-    if settings.listen:
-        services.insert(0, Health(settings.listen, state.hindrances))
-    with listening(state.hear):
+    with ExitStack() as ears:
+        ears.enter_context(listening(state.hear))
+        if settings.listen:
+            metrics, serving = _measured(settings, roles, database, state)
+            ears.enter_context(listening(metrics.hear))
+            services[:0] = serving
         await supervise(services, stop)
+
+
+def _measured(
+    settings: Settings, roles: Sequence[Role], database: Database, state: Readiness
+) -> "tuple[Metrics, list[Service]]":
+    """Give the ear that counts and what serves it.
+
+    Both are imported here: nobody else is to wait a tenth of a second for their library.
+    """
+    assert settings.listen is not None
+    metrics: Metrics = import_module("consumer.telemetry.metrics").Metrics()
+    counting: type[Standing] = import_module("consumer.telemetry.standing").Standing
+    archive = stream_of(settings) if "archive" in roles and settings.archive_url else None
+    queues = [*WORK_QUEUES, *map(dead, WORK_QUEUES)]
+    depths = Depths(settings.amqp_url.get_secret_value(), queues)
+    standing = counting(metrics, database, depths, archive, lambda: not state.hindrances())
+    health = Health(settings.listen, state.hindrances, standing.page)
+    return metrics, [standing, health]
 
 
 async def _entered(

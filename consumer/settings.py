@@ -162,7 +162,7 @@ class Settings(Retention):
         None, description="days that settled operations are kept once archived; else for ever"
     )
     listen: Annotated[str, Field(pattern=r"^.*:\d{1,5}$")] | None = Field(
-        None, description="host:port of health; not served where it is not set"
+        None, description="host:port of health and metrics; not served where it is not set"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged"

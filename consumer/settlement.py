@@ -91,6 +91,8 @@ class Deadlines:
         expired = await expire_targets(connection)
         await put_news(connection, expired, self._max_listed)
         _tell(expired)
+        if timed_out := sum(one.outcome_count for one in expired):
+            say("targets.timed_out", count=timed_out)
         seconds = await next_deadline(connection)
         return self._settle_timeout if seconds is None else min(seconds, self._settle_timeout)
 
@@ -137,7 +139,7 @@ def _tell(news: Sequence[News]) -> None:
     for one in news:
         operation = str(one.operation_id)
         if one.settled:
-            say("operation.settled", operation_id=operation)
+            say("operation.settled", operation_id=operation, action=one.action, seconds=one.seconds)
         if one.corrections:
             say("operation.corrected", operation_id=operation, count=len(one.corrections))
         if one.compensated_count:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from time import perf_counter
 from typing import TypeVar
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -145,10 +146,11 @@ class Consumer:
                 await _late(session.reject(held, requeue=True))
 
     async def _attempt(self, session: _Session, held: DeliveredMessage, message: Inbound) -> None:
+        began = perf_counter()
         failure = _unreadable(held) or await self._watched(session, message)
         if failure is None:
             await session.ack(held)
-            observe.say("delivery.acknowledged")
+            observe.say("delivery.acknowledged", seconds=perf_counter() - began)
         elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
             await self._park(session, held, failure)
             if isinstance(failure, UnendedError) and self._watch:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
 import boto3
 from botocore import exceptions as aws
@@ -12,11 +13,13 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from consumer.executor.refusals import THROTTLES, is_server_side
+from consumer.observe import say
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 Action = Literal["stop", "start"]
+Call = Literal["look", "stop", "start"]
 _T = TypeVar("_T")
 _CALLS_AT_ONCE = 4
 """Fewer than the threads asyncio has (5 on one CPU): slow calls must leave one for name lookups."""
@@ -38,6 +41,8 @@ _PERMITTED, _FORBIDDEN = "DryRunOperation", "UnauthorizedOperation"
 class Ec2Error(Exception):
     """EC2 did not do what it was asked. `code` is EC2's own word, or one of ours."""
 
+    outcome: ClassVar[str]
+
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message = code, message
@@ -46,17 +51,31 @@ class Ec2Error(Exception):
 class RefusedError(Ec2Error):
     """EC2 said no, for certain: to all of the call, though only one instance may be the reason."""
 
+    outcome = "refused"
+
 
 class BusyError(Ec2Error):
     """The call did not get through: EC2 throttled it, or was not reached. Nothing was done."""
+
+    outcome = "unreachable"
+
+
+class ThrottledError(BusyError):
+    """EC2 took no notice of the call: there were too many."""
+
+    outcome = "throttled"
 
 
 class LostError(Ec2Error):
     """There was no usable answer: EC2 may or may not have done it."""
 
+    outcome = "lost"
+
 
 class UnsetError(Ec2Error):
     """EC2 cannot be asked from here at all: credentials or region are missing. Nothing was done."""
+
+    outcome = "unset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +112,9 @@ class Ec2:
         (EC2 API Reference, DescribeInstances.)
         """
         wanted: Any = [{"Name": "instance-id", "Values": list(instance_ids)}]
-        found = await self._call(lambda: self._look_client().describe_instances(Filters=wanted))
+        found = await self._call(
+            "look", lambda: self._look_client().describe_instances(Filters=wanted)
+        )
         return {
             instance["InstanceId"]: _seen(instance)
             for reservation in found["Reservations"]
@@ -109,17 +130,19 @@ class Ec2:
         """
         ids = list(instance_ids)
         if action == "start":
-            started = await self._call(lambda: self._act_client().start_instances(InstanceIds=ids))
+            started = await self._call(
+                "start", lambda: self._act_client().start_instances(InstanceIds=ids)
+            )
             return _before(started["StartingInstances"])
         asked = {"Hibernate": True} if hibernate else {}
         stopped = await self._call(
-            lambda: self._act_client().stop_instances(InstanceIds=ids, **asked)
+            "stop", lambda: self._act_client().stop_instances(InstanceIds=ids, **asked)
         )
         return _before(stopped["StoppingInstances"])
 
-    async def may(self, what: Literal["look", "stop", "start"], instance_id: str) -> bool:
+    async def may(self, what: Call, instance_id: str) -> bool:
         """Ask, by a dry run, whether the credentials allow it. Nothing is done."""
-        calls: Mapping[str, Callable[[], Any]] = {
+        calls: Mapping[Call, Callable[[], Any]] = {
             "look": lambda: self._look_client().describe_instances(DryRun=True),
             "stop": lambda: self._act_client().stop_instances(
                 InstanceIds=[instance_id], DryRun=True
@@ -129,7 +152,7 @@ class Ec2:
             ),
         }
         try:
-            await self._call(calls[what])
+            await self._call(what, calls[what])
         except RefusedError as refused:
             if refused.code not in {_PERMITTED, _FORBIDDEN}:
                 raise
@@ -144,14 +167,28 @@ class Ec2:
         assert self._acting is not None
         return self._acting
 
-    async def _call(self, call: Callable[[], _T]) -> _T:
-        """Make one call in a thread, few at once."""
+    async def _call(self, name: Call, call: Callable[[], _T]) -> _T:
+        """Make one call, and say how long it took and what came of it."""
         async with self._calls:
+            began, outcome, retries = time.perf_counter(), "broken_off", 0
             try:
-                await self._connected()
-                return await asyncio.to_thread(call)
-            except (aws.ClientError, *_NO_ANSWER) as error:
-                _raise(error)
+                answer = await self._made(call)
+                outcome, retries = "ok", _retries(answer)
+            except Ec2Error as error:
+                outcome = error.outcome
+                raise
+            finally:
+                seconds = time.perf_counter() - began
+                say("ec2.called", call=name, outcome=outcome, retries=retries, seconds=seconds)
+            return answer
+
+    async def _made(self, call: Callable[[], _T]) -> _T:
+        """Make one call in a thread."""
+        try:
+            await self._connected()
+            return await asyncio.to_thread(call)
+        except (aws.ClientError, *_NO_ANSWER) as error:
+            _raise(error)
 
     async def _connected(self) -> None:
         """Create the clients at the first call, once: it takes 0.1 s, and sessions share badly."""
@@ -168,6 +205,12 @@ def _create() -> tuple["EC2Client", "EC2Client"]:
         for retries in (_ADAPTIVE, _ONE_BY_ONE)
     )
     return session.client("ec2", config=looking), session.client("ec2", config=acting)
+
+
+def _retries(answer: object) -> int:
+    """Tell how often botocore made a call again before it was answered."""
+    told = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+    return int(told.get("RetryAttempts", 0))
 
 
 def _seen(instance: Any) -> Seen:
@@ -191,7 +234,7 @@ def _raise(error: Exception) -> NoReturn:
         said = error.response.get("Error", {})
         code, message = str(said.get("Code", "Unnamed")), str(said.get("Message", ""))
         if code in THROTTLES:
-            raise BusyError(code, message) from error
+            raise ThrottledError(code, message) from error
         if is_server_side(code):
             raise LostError(code, message) from error
         raise RefusedError(code, message) from error

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal
 
 from consumer.message import Outbound, UnavailableError
@@ -125,8 +126,9 @@ class Backlog:
             if (message := compose(one)) is not None
         }
         say("outbox.taken", count=len(messages))
+        began = perf_counter()
         receipts = await self._publish([*messages.values()]) if messages else []
-        say("outbox.published", count=len(messages))
+        say("outbox.published", count=len(messages), seconds=perf_counter() - began)
         return dict(zip(messages, receipts, strict=True))
 
     async def _land(self, flight: _Flight) -> None:

@@ -25,6 +25,7 @@ class News:
 
     Attributes:
         outcome_count: how many targets got an outcome by it; open_count: how many have none yet.
+        seconds: since the command was carried into the database, by the database's clock.
         settled: this was the last of them. It is said of an operation once.
         progressed: it is large, and nobody was told of its progress for a second.
         last_result: the message that gave the last of them; None where it was the deadline.
@@ -33,6 +34,8 @@ class News:
     """
 
     operation_id: UUID
+    action: Action
+    seconds: float
     outcome_count: int
     open_count: int
     compensated_count: int
@@ -190,6 +193,8 @@ def _news(row: asyncpg.Record) -> News:
     corrections = row["corrections"]
     return News(
         operation_id=row["operation_id"],
+        action=row["action"],
+        seconds=row["seconds"],
         outcome_count=row["outcome_count"],
         open_count=row["open_count"],
         compensated_count=row["compensated_count"],

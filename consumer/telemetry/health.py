@@ -1,25 +1,32 @@
-"""`/livez` and `/readyz` over HTTP/1.1, for probes and for `docker compose`."""
+"""`/livez`, `/readyz` and `/metrics` over HTTP/1.1, for probes and for Prometheus."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from consumer.observe import say
 
 _LONGEST_REQUEST = 5.0
+_JSON, _TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    """A service that answers probes on `host:port`.
+    """A service that answers probes and scrapes on `host:port`.
 
     Live is whoever answers. Ready is 200 while `hindrances()` gives none, else 503 with them.
+    `metrics()` writes all metrics in Prometheus's text format.
     """
 
-    def __init__(self, listen: str, hindrances: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        listen: str,
+        hindrances: Callable[[], Sequence[str]],
+        metrics: Callable[[], Awaitable[bytes]],
+    ) -> None:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]") or "127.0.0.1", int(port)
-        self._hindrances = hindrances
+        self._hindrances, self._metrics = hindrances, metrics
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Serve until `stop`."""
@@ -35,25 +42,30 @@ class Health:
                 path = (await reader.readline()).split(b" ")[1:2]
                 while (await reader.readline()).strip():
                     pass
-            writer.write(self._response(path[0] if path else b""))
-            await writer.drain()
+                writer.write(await self._response(path[0] if path else b""))
+                await writer.drain()
         except (OSError, TimeoutError, ValueError):
             return
         finally:
             writer.close()
 
-    def _response(self, path: bytes) -> bytes:
+    async def _response(self, path: bytes) -> bytes:
+        if path.partition(b"?")[0] == b"/metrics":
+            return _written("200 OK", _TEXT, await self._metrics())
         status, body = self._found(path)
-        text = json.dumps(body).encode() + b"\n"
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}"
-        return head.encode() + b"\r\nConnection: close\r\n\r\n" + text
+        return _written(status, _JSON, json.dumps(body).encode() + b"\n")
 
     def _found(self, path: bytes) -> tuple[str, Mapping[str, Any]]:
         if path == b"/livez":
             return "200 OK", {"status": "live"}
         if path != b"/readyz":
-            return "404 Not Found", {"status": "try /livez or /readyz"}
+            return "404 Not Found", {"status": "try /livez, /readyz or /metrics"}
         why = self._hindrances()
         if why:
             return "503 Service Unavailable", {"status": "not ready", "why": [*why]}
         return "200 OK", {"status": "ready"}
+
+
+def _written(status: str, content_type: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\nConnection: close\r\n\r\n" + body

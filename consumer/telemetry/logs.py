@@ -16,7 +16,7 @@ _LEVELS = {
     **dict.fromkeys(
         (
             *("taken", "claimed", "planned", "changed", "written", "acknowledged"),
-            *("admitted", "ended", "published", "confirmed"),
+            *("admitted", "ended", "published", "confirmed", "called"),
         ),
         logging.DEBUG,
     ),

@@ -232,7 +232,9 @@ update lifecycle.operation o set
         then now() else o.progress_at end
 from counts c left join corrections d using (operation_id)
 where o.operation_id = c.operation_id
-returning o.operation_id, c.n as outcome_count, o.open_count,
+returning o.operation_id, o.action,
+          extract(epoch from now() - o.recorded_at)::double precision as seconds,
+          c.n as outcome_count, o.open_count,
           c.late = 0 and o.settled_at is not null as settled,
           c.late = 0 and o.progress_at is not distinct from now() as progressed,
           c.last_result, d.list as corrections, (select count(*) from compensated m
@@ -256,7 +258,9 @@ with due as materialized (
 update lifecycle.operation o
 set open_count = 0, timed_out_count = o.timed_out_count + c.n, settled_at = now()
 from counts c where o.operation_id = c.operation_id and o.settled_at is null
-returning o.operation_id, c.n as outcome_count, o.open_count, true as settled,
+returning o.operation_id, o.action,
+          extract(epoch from now() - o.recorded_at)::double precision as seconds,
+          c.n as outcome_count, o.open_count, true as settled,
           false as progressed, null::text as last_result, null::text as corrections, 0::bigint as compensated_count;
 
 -- name: failures :many
