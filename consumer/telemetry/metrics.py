@@ -1,8 +1,8 @@
 """Facts as Prometheus metrics, in a registry of their own."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,11 +14,18 @@ from prometheus_client import (
     generate_latest,
 )
 
+from schemas.events import Action
+from schemas.topology import WORK_QUEUES
+
 OTHER = "other"
 _MOST = 100
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _MINUTES = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _SIZES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+_ACTIONS: Sequence[str] = get_args(Action)
+_CALLS = ("look", "stop", "start")
+_CALL_OUTCOMES = ("ok", "throttled", "refused", "unreachable", "lost", "unset", "broken_off")
+_RESULTS = ("succeeded", "failed", "superseded")
 _OUTCOMES = {"summary": "carried", "rejected": "rejected", "previewed": "previewed"}
 
 Fields = Mapping[str, Any]
@@ -75,6 +82,8 @@ class Metrics:
         affected = self._histogram(
             "affected_workspaces", "Workspaces that a command changed", _SIZES, "action"
         )
+        for action in _ACTIONS:
+            affected.labels(action)
         app = Bounded()
 
         def recorded(fields: Fields) -> None:
@@ -97,19 +106,18 @@ class Metrics:
             "delivery_duration_seconds",
             "From a delivery to its acknowledgement",
             _SECONDS,
-            "queue",
+            queue=WORK_QUEUES,
         )
         for what, help_text in (
             ("failed", "Attempts at a delivery that failed"),
             ("retried", "Attempts put off because a server was away"),
             ("parked", "Deliveries that became dead letters"),
         ):
-            self._count(f"delivery.{what}", f"deliveries_{what}", help_text, "queue")
+            self._count(f"delivery.{what}", f"deliveries_{what}", help_text, queue=WORK_QUEUES)
         refused = self._counter(
             "messages_refused", "Messages of senders that may not send them", "message"
         )
         for message in ("order", "result", "reply"):
-            refused.labels(message)
             self._hears[f"{message}.refused"] = _incrementing(refused.labels(message))
 
     def _hear_connections(self) -> None:
@@ -143,6 +151,10 @@ class Metrics:
         seconds = self._histogram(
             "executor_call_duration_seconds", "How long a call of EC2 took", _SECONDS, "call"
         )
+        for call in _CALLS:
+            retries.labels(call)
+            for outcome in _CALL_OUTCOMES:
+                calls.labels(call, outcome)
         bounded = Bounded()
 
         def ended(outcome: str) -> Hear:
@@ -165,9 +177,9 @@ class Metrics:
             "operation_settlement_seconds",
             "From a command's transaction to its last outcome",
             _MINUTES,
-            "action",
+            action=_ACTIONS,
         )
-        self._count("result.taken", "results", "Results of executors taken in", "outcome")
+        self._count("result.taken", "results", "Results of executors taken in", outcome=_RESULTS)
         for fact, name, help_text in (
             ("targets.timed_out", "targets_timed_out", "Workspaces without an outcome in time"),
             ("operation.corrected", "targets_corrected", "Late outcomes of those"),
@@ -190,23 +202,36 @@ class Metrics:
         self._count("operations.pruned", "operations_pruned", "Operations forgotten", by="count")
 
     def _count(
-        self, fact: str, name: str, help_text: str, *labels: str, by: str | None = None
+        self, fact: str, name: str, help_text: str, by: str = "", **label: Sequence[str]
     ) -> None:
-        """Count a fact, or add up its field `by`; labels are fields of it."""
-        counter = self._counter(name, help_text, *labels)
+        """Count a fact, or add up its field `by`; by a label that is a field of it.
 
-        def hear(fields: Fields) -> None:
-            one = counter.labels(*[fields[label] for label in labels]) if labels else counter
-            one.inc(fields[by] if by else 1)
-
-        self._hears[fact] = hear
+        Values of a label that are known beforehand are there from the start, at 0: of a series that
+        begins with its first fact, `increase` would miss that one.
+        """
+        counter = self._counter(name, help_text, *label)
+        ((named, values),) = label.items() or (("", ()),)
+        for value in values:
+            counter.labels(value)
+        if named:
+            self._hears[fact] = lambda fields: counter.labels(fields[named]).inc()
+        else:
+            self._hears[fact] = lambda fields: counter.inc(fields[by] if by else 1)
 
     def _time(
-        self, fact: str, name: str, help_text: str, buckets: tuple[float, ...], label: str
+        self,
+        fact: str,
+        name: str,
+        help_text: str,
+        buckets: tuple[float, ...],
+        **label: Sequence[str],
     ) -> None:
         """Observe the field `seconds` of a fact, by another field of it."""
-        histogram = self._histogram(name, help_text, buckets, label)
-        self._hears[fact] = lambda fields: histogram.labels(fields[label]).observe(
+        ((named, values),) = label.items()
+        histogram = self._histogram(name, help_text, buckets, named)
+        for value in values:
+            histogram.labels(value)
+        self._hears[fact] = lambda fields: histogram.labels(fields[named]).observe(
             fields["seconds"]
         )
 

@@ -18,7 +18,9 @@ def services() -> dict[str, Any]:
 
 def test_everything_that_stays_has_a_health_check(services: dict[str, Any]) -> None:
     """Who waits for a service waits until it is healthy."""
-    assert set(services) == {"rabbitmq", "postgres", "moto", "migrate", "lifecycle"}
+    watching = {"prometheus", "grafana"}
+    assert set(services) == {"rabbitmq", "postgres", "moto", "migrate", "lifecycle"} | watching
+    assert {name for name, one in services.items() if "profiles" in one} == watching
     assert [name for name, one in services.items() if "healthcheck" not in one] == ["migrate"]
     waits = {name: one["condition"] for name, one in services["lifecycle"]["depends_on"].items()}
     assert waits == {
@@ -34,6 +36,26 @@ def test_nothing_listens_beyond_the_loopback_interface(services: dict[str, Any])
     ports = [port for one in services.values() for port in one.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_what_watches_is_given_what_the_package_ships(services: dict[str, Any]) -> None:
+    """Rules and dashboard stand where Prometheus and Grafana are told to look."""
+    configs = yaml.safe_load(COMPOSE.read_text())["configs"]
+    given = {
+        one["target"]: configs[one["source"]]
+        for name in ("prometheus", "grafana")
+        for one in services[name]["configs"]
+    }
+    files = [target for target, one in given.items() if "file" in one]
+    assert all((COMPOSE.parent / given[target]["file"]).is_file() for target in files)
+    prometheus = yaml.safe_load(given["/etc/prometheus/prometheus.yml"]["content"])
+    assert prometheus["rule_files"] == ["/etc/prometheus/rules.yml"]
+    assert prometheus["scrape_configs"][0]["static_configs"] == [{"targets": ["lifecycle:8080"]}]
+    providers = yaml.safe_load(given["/etc/grafana/provisioning/dashboards/files.yml"]["content"])
+    folder = providers["providers"][0]["options"]["path"]
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert {*files} == {"/etc/prometheus/rules.yml", home}
+    assert home.startswith(f"{folder}/")
 
 
 def test_no_secret_stands_in_the_file() -> None:

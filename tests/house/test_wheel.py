@@ -42,9 +42,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_what_is_read_at_run_time(wheel: Path) -> None:
-    """SQL, migrations, generated schemas, the platform's table and the typing markers."""
+    """SQL, generated schemas, the dashboard, alert rules, the platform's table, typing markers."""
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = [*ROOT.glob("consumer/**/*.sql"), *ROOT.glob("schemas/generated/*.json")]
+    sources += [*ROOT.glob("consumer/**/grafana/*.json"), *ROOT.glob("consumer/**/rules.yml")]
     wanted = {str(path.relative_to(ROOT)) for path in sources}
     assert len(wanted) > 20
     assert wanted | {"consumer/py.typed", "schemas/py.typed"} <= names

@@ -51,7 +51,7 @@ def test_a_repeated_answer_is_no_other_operation(metrics: Metrics) -> None:
     found = read(metrics)
     labels = {"action": "pause", "outcome": "repeated", "code": ""}
     assert found.value("lifecycle_commands_total", **labels) == 1
-    assert "lifecycle_affected_workspaces_sum" not in found.samples
+    assert found.value("lifecycle_affected_workspaces_count", action="pause") == 0
 
 
 def test_only_what_was_carried_out_affects_workspaces(metrics: Metrics) -> None:
@@ -212,3 +212,20 @@ def test_two_programs_in_one_process_count_apart(metrics: Metrics) -> None:
     """Each has a registry of its own."""
     metrics.hear("relay.paused", {})
     assert read(Metrics()).value("lifecycle_relay_pauses_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("deliveries_parked_total", {"queue": "lifecycle.results"}),
+        ("executor_calls_total", {"call": "stop", "outcome": "throttled"}),
+        ("operation_settlement_seconds_count", {"action": "resume"}),
+        ("results_total", {"outcome": "failed"}),
+        ("messages_refused_total", {"message": "order"}),
+    ],
+)
+def test_what_is_alerted_on_is_there_from_the_start(
+    metrics: Metrics, name: str, labels: dict[str, str]
+) -> None:
+    """A series that begins at 1 shows no increase: the first of its kind would be missed."""
+    assert read(metrics).value(f"lifecycle_{name}", **labels) == 0
