@@ -1,9 +1,10 @@
 """The one place that knows everyone: it wires the rooms, runs the roles, stops them in order."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -36,6 +37,7 @@ from consumer.relay.relay import Relay
 from consumer.service import Service, supervise
 from consumer.settings import Retention, Settings
 from consumer.settlement import Deadlines, Settlement
+from consumer.spans import tracing
 from consumer.store.migrate import check
 from consumer.store.pool import Database, NotAdmittedError, opened
 from consumer.store.suspects import SuspectNotes
@@ -49,6 +51,7 @@ from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology
 if TYPE_CHECKING:
     from consumer.telemetry.metrics import Metrics
     from consumer.telemetry.standing import Standing
+    from consumer.telemetry.traces import OtelTracer
 
 Role = Literal["commands", "relay", "settlement", "executor", "archive"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -146,13 +149,29 @@ async def _supervised(
 ) -> None:
     state = Readiness(stop)
     services = [*_services(settings, roles, database), state]
-    with ExitStack() as ears:
+    async with AsyncExitStack() as ears:
         ears.enter_context(listening(state.hear))
+        await _trace(ears)
         if settings.listen:
             metrics, serving = _measured(settings, roles, database, state)
             ears.enter_context(listening(metrics.hear))
             services[:0] = serving
         await supervise(services, stop)
+
+
+async def _trace(ears: AsyncExitStack) -> None:
+    """Trace, where the environment names a collector and the extra is installed."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(
+        os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT")
+    ):
+        return
+    try:
+        tracer: OtelTracer = import_module("consumer.telemetry.traces").OtelTracer()
+    except ImportError as error:
+        say("traces.refused", why=f"install workspace-lifecycle[otel]: {error}")
+        return
+    ears.push_async_callback(tracer.close)
+    ears.enter_context(tracing(tracer))
 
 
 def _measured(

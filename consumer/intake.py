@@ -68,10 +68,10 @@ def read_result(inbound: Inbound, max_body: int) -> Result:
         said = kind.adapter.validate_json(canonical_json(data))
     except ValidationError as error:
         raise UnreadableError(f"unreadable {kind.name}: {first_error(error)}") from None
-    return _result(said, envelope.message_id or "")
+    return _result(said, envelope)
 
 
-def _result(said: Stopped, message_id: str) -> Result:
+def _result(said: Stopped, envelope: _Envelope) -> Result:
     failed = said if isinstance(said, StopFailed) else None
     outcome: Outcome = "succeeded"
     if failed is not None:
@@ -82,9 +82,10 @@ def _result(said: Stopped, message_id: str) -> Result:
         generation=said.generation,
         action="resume" if isinstance(said, Started | StartFailed) else "pause",
         outcome=outcome,
-        message_id=message_id,
+        message_id=envelope.message_id or "",
         code=failed.code if failed else None,
         detail=said.detail,
+        traceparent=envelope.traceparent,
     )
 
 

@@ -173,6 +173,7 @@ class Result:
     message_id: str
     code: str | None = None
     detail: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from consumer.message import Inbound, UnavailableError, UnreadableError
 from consumer.observe import bound, say
 from consumer.operation import Result, Standing
 from consumer.policy import Policy, refusal_text
+from consumer.spans import processing
 from consumer.store.operations import next_deadline, standing
 from consumer.store.outbox import Outgoing, put_outbox
 from consumer.store.pool import Connection, Database
@@ -43,7 +44,10 @@ class Settlement:
             say("result.refused", rule=rule, user_id=inbound.user_id, app_id=inbound.app_id)
             raise UnreadableError(refusal_text(rule, "send results", inbound.user_id))
         result = read_result(inbound, self._max_body)
-        with bound(operation_id=str(result.operation_id), workspace_id=str(result.workspace_id)):
+        with (
+            bound(operation_id=str(result.operation_id), workspace_id=str(result.workspace_id)),
+            processing(inbound, result.traceparent),
+        ):
             await self._settle(result)
             say("result.taken", outcome=result.outcome, code=result.code)
 

@@ -9,6 +9,7 @@ from consumer.broker.connection import Link, keep, pause
 from consumer.broker.outlet import Outlet, open_outlet, open_side_outlet
 from consumer.broker.topology import declare_on
 from consumer.message import Outbound, UnavailableError
+from consumer.spans import publishing
 from schemas.topology import QUEUES, Queue
 
 PATIENCE = 5.0
@@ -61,7 +62,7 @@ class Publisher:
             UnavailableError: there is no connection now; nothing was published.
 
         """
-        task = asyncio.ensure_future(self._publish(batch))
+        task = asyncio.ensure_future(self._traced(batch))
         self._hands.add(task)
         task.add_done_callback(self._hands.discard)
         return await asyncio.shield(task)
@@ -80,6 +81,14 @@ class Publisher:
         finally:
             self._link = self._events = self._replies = None
             self._changed.clear()
+
+    async def _traced(self, batch: Sequence[Outbound]) -> list[Receipt]:
+        with publishing(batch) as (messages, spans):
+            receipts = await self._publish(messages)
+            for span, receipt in zip(spans, receipts, strict=False):
+                if receipt != "confirmed":
+                    span.fail(receipt)
+            return receipts
 
     async def _publish(self, batch: Sequence[Outbound]) -> list[Receipt]:
         link, events = await self._connected()

@@ -13,6 +13,7 @@ from consumer.executor.port import SUPERSEDED, Done, Order, Result
 from consumer.executor.refusals import PASSING, refused
 from consumer.message import UnavailableError
 from consumer.observe import say
+from consumer.spans import calling
 
 _ASKED_AT_ONCE, _LOOKED_AT_ONCE = 50, 200
 _LINGER = 0.05
@@ -159,7 +160,8 @@ class FleetExecutor:
             return
         action = cases[0].order.action
         try:
-            before = await self._ec2.ask(action, _ids(cases), hibernate=hibernate)
+            with calling(action, [case.order.traceparent for case in cases]):
+                before = await self._ec2.ask(action, _ids(cases), hibernate=hibernate)
         except RefusedError as refusal:
             if len(cases) == 1:
                 await self._refused(cases[0], refusal, hibernate)

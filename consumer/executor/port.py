@@ -15,6 +15,7 @@ class Order:
     Attributes:
         ends: when that is, in seconds of this process's steady clock. The database tells: clocks of
             processes may be minutes apart, and the deadline is judged by one.
+        traceparent: what its result is to carry.
 
     """
 
@@ -27,6 +28,7 @@ class Order:
     generation: int
     deadline: datetime
     ends: float = math.inf
+    traceparent: str | None = None
 
     @property
     def left(self) -> float:

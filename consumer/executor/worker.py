@@ -21,6 +21,7 @@ from consumer.message import Inbound, Outbound, UnavailableError, UnreadableErro
 from consumer.observe import bound, say
 from consumer.operation import message_id
 from consumer.policy import Policy, refusal_text
+from consumer.spans import processing
 from schemas.catalog import BY_NAME, OPERATION_HEADER, MessageType
 from schemas.commands import StopWorkspace
 from schemas.envelope import Attributes, first_error, read, write
@@ -74,19 +75,23 @@ class Worker:
         if len(inbound.body) > self._max_body:
             raise UnreadableError(f"unreadable command: more than {self._max_body} bytes")
         attributes, order = _read(inbound)
-        with bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)):
+        with (
+            bound(operation_id=str(order.operation_id), workspace_id=str(order.workspace_id)),
+            processing(inbound, attributes.traceparent) as span,
+        ):
             standing = await self._standing(order)
             if standing.kind == "unknown":
                 say("order.refused", rule="fence", user_id=inbound.user_id, app_id=inbound.app_id)
                 raise UnreadableError(_UNKNOWN)
-            result = await self._carry_out(
-                replace(order, ends=standing.ends), standing, first=inbound.first
-            )
+            order = replace(order, ends=standing.ends, traceparent=span.traceparent)
+            result = await self._carry_out(order, standing, first=inbound.first)
             if isinstance(result, Unknown):
                 say("order.unknown", action=order.action, detail=result.detail)
                 return
             await self._answer(_result(attributes, order, result))
             _tell(order, result)
+            if isinstance(result, Failed):
+                span.fail(result.code)
 
     def _refuse_stranger(self, inbound: Inbound) -> None:
         rule = self._policy.refuses_order(inbound.user_id)
@@ -145,7 +150,8 @@ def _read(inbound: Inbound) -> tuple[Attributes, Order]:
     except ValueError as error:
         raise UnreadableError(f"unreadable command: {error}") from None
     action: Literal["stop", "start"] = "stop" if kind.name == "workspace.stop" else "start"
-    return attributes, Order(action=action, **data.model_dump(exclude={"previous_status"}))
+    members = data.model_dump(exclude={"previous_status"})
+    return attributes, Order(action=action, traceparent=attributes.traceparent, **members)
 
 
 def _result(attributes: Attributes, order: Order, result: Done | Failed) -> Outbound:
@@ -162,7 +168,7 @@ def _result(attributes: Attributes, order: Order, result: Done | Failed) -> Outb
         time=now,
         correlation_id=attributes.correlation_id,
         causation_id=attributes.id,
-        traceparent=attributes.traceparent,
+        traceparent=order.traceparent,
         operation_id=str(order.operation_id),
         dataschema=kind.dataschema,
     )

@@ -1,6 +1,7 @@
 """Commands in hand: kept in their order, put together, carried into the database, told."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from consumer.message import Inbound
 from consumer.observe import bound, say
 from consumer.operation import Command, Problem
 from consumer.policy import Policy
-from consumer.rates import Rates
+from consumer.rates import Rates, Ticket
+from consumer.spans import processing
 from consumer.store.pool import Connection, Database, StaleError
 from consumer.store.tree import lineage
 
@@ -45,6 +47,10 @@ class Lifecycle:
         """
         received = read_command(inbound, self._max_body)
         ticket = self._rates.ticket(received.origin.user_id, now())
+        with processing(inbound, received.origin.traceparent) as span:
+            await self._handle(_within(received, span.traceparent), ticket)
+
+    async def _handle(self, received: Command | Problem, ticket: Ticket) -> None:
         if isinstance(received, Problem):
             await self._carry(Asked(received, None, ticket))
             return
@@ -102,6 +108,13 @@ class Lifecycle:
                 connection, sorted(set(workspace_ids))
             )
         return [found.get(one, frozenset({one})) for one in workspace_ids]
+
+
+def _within(received: Command | Problem, traceparent: str | None) -> Command | Problem:
+    """Have what follows from a command carry the trace of its handling, where that is traced."""
+    if traceparent == received.origin.traceparent:
+        return received
+    return replace(received, origin=replace(received.origin, traceparent=traceparent))
 
 
 def _tell(received: Command | Problem, told: Told) -> None:
