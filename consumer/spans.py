@@ -6,8 +6,8 @@ own span where somebody does.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import replace
+from typing import Literal, NamedTuple, Protocol
 
 from consumer.message import Inbound, Outbound
 
@@ -18,8 +18,7 @@ def _ignored(_: str) -> None:
     """Take no note of what failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Something that takes time.
 
     Attributes:
@@ -47,6 +46,7 @@ class Tracer(Protocol):
         """Trace one call of EC2 that is made for several orders."""
 
 
+Traced = tuple[Sequence[Outbound], Sequence[Span]]
 _tracers: list[Tracer] = []
 
 
@@ -72,12 +72,13 @@ def processing(inbound: Inbound, traceparent: str | None) -> AbstractContextMana
     return _tracers[-1].process(inbound, header if isinstance(header, str) else traceparent)
 
 
-@contextmanager
-def publishing(batch: Sequence[Outbound]) -> Iterator[tuple[Sequence[Outbound], Sequence[Span]]]:
+def publishing(batch: Sequence[Outbound]) -> AbstractContextManager[Traced]:
     """Publish a batch inside: as it is, or each message with a span of its own that it carries."""
-    if not _tracers:
-        yield batch, ()
-        return
+    return _publishing(batch) if _tracers else nullcontext((batch, ()))
+
+
+@contextmanager
+def _publishing(batch: Sequence[Outbound]) -> Iterator[Traced]:
     with ExitStack() as open_spans:
         spans = [open_spans.enter_context(_tracers[-1].publish(one)) for one in batch]
         yield [_carrying(one, span) for one, span in zip(batch, spans, strict=True)], spans
