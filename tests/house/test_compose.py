@@ -42,20 +42,22 @@ def test_what_watches_is_given_what_the_package_ships(services: dict[str, Any]) 
     """Rules and dashboard stand where Prometheus and Grafana are told to look."""
     configs = yaml.safe_load(COMPOSE.read_text())["configs"]
     given = {
-        one["target"]: configs[one["source"]]
+        one["target"]: COMPOSE.parent / configs[one["source"]]["file"]
         for name in ("prometheus", "grafana")
         for one in services[name]["configs"]
     }
-    files = [target for target, one in given.items() if "file" in one]
-    assert all((COMPOSE.parent / given[target]["file"]).is_file() for target in files)
-    prometheus = yaml.safe_load(given["/etc/prometheus/prometheus.yml"]["content"])
-    assert prometheus["rule_files"] == ["/etc/prometheus/rules.yml"]
+    prometheus = yaml.safe_load(given["/etc/prometheus/prometheus.yml"].read_text())
+    (rules,) = prometheus["rule_files"]
+    assert given[rules].name == "rules.yml"
     assert prometheus["scrape_configs"][0]["static_configs"] == [{"targets": ["lifecycle:8080"]}]
-    providers = yaml.safe_load(given["/etc/grafana/provisioning/dashboards/files.yml"]["content"])
-    folder = providers["providers"][0]["options"]["path"]
+    source = yaml.safe_load(
+        given["/etc/grafana/provisioning/datasources/prometheus.yml"].read_text()
+    )
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    provider = yaml.safe_load(given["/etc/grafana/provisioning/dashboards/files.yml"].read_text())
     home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert {*files} == {"/etc/prometheus/rules.yml", home}
-    assert home.startswith(f"{folder}/")
+    assert home.startswith(f"{provider['providers'][0]['options']['path']}/")
+    assert given[home].name == "workspace-lifecycle.json"
 
 
 def test_no_secret_stands_in_the_file() -> None:
