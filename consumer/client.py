@@ -3,16 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
 from consumer.broker.ask import Caller
-from consumer.message import Inbound, Outbound
-from schemas.catalog import BY_NAME, EVENTS
+from consumer.broker.connection import Backoff, RefusedError
+from consumer.broker.stream import Start, Stream
+from consumer.message import Inbound, Outbound, UnavailableError
+from consumer.record import Record
+from schemas.catalog import AUDIT_STREAM, BY_NAME, EVENTS
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.envelope import Attributes, read, write
 from schemas.events import (
@@ -32,6 +35,9 @@ Course = Stopped | Progress | Settled | Corrected
 """What is said of an operation after its answer; a result of either action among it."""
 
 
+_LOOKED_BACK = timedelta(hours=1)
+
+
 class RejectedError(Exception):
     """The command was refused and nothing changed. `event` has the code and the descendants."""
 
@@ -47,7 +53,11 @@ def event_of(message: Inbound) -> Any:
         ValueError: it is none of them.
 
     """
-    attributes, data = read(message.body)
+    return _event_in(message.body)
+
+
+def _event_in(body: bytes) -> Any:
+    attributes, data = read(body)
     kind = BY_NAME.get(attributes.type)
     if kind is None:
         raise ValueError(f"{attributes.type!r} is no message type of the contract")
@@ -62,6 +72,7 @@ class LifecycleClient:
 
     def __init__(self, amqp_url: str, *, source: str = "workspace-lifecycle-client") -> None:
         self._caller = Caller(amqp_url, source)
+        self._trail = Stream(amqp_url, AUDIT_STREAM)
         self._source = source
 
     async def __aenter__(self) -> Self:
@@ -98,15 +109,15 @@ class LifecycleClient:
     ) -> Answer:
         """Pause a workspace; with `cascade=True` what is below it too.
 
-        `timeout` is in seconds. After a TimeoutError or UnavailableError call again with the same
-        `message_id`: a command that was carried out is not carried out twice, and the answer is
-        the same.
+        `timeout` is in seconds. Where the connection is lost meanwhile the command is sent again
+        under its id: what was carried out is not carried out twice, and the answer is the same.
+        After a TimeoutError you can do so too, with the same `message_id`.
 
         Raises:
             RejectedError: it was refused; nothing changed.
             TimeoutError: no answer came in time; it may still be carried out.
             UnroutableError: the program has never run on this vhost.
-            UnavailableError: the connection was lost.
+            RefusedError: the broker does not let us in any more.
 
         """
         command = PauseWorkspace(
@@ -160,7 +171,7 @@ class LifecycleClient:
         """Send a command and give the answer as the broker delivered it, rejections too.
 
         Raises:
-            TimeoutError, UnroutableError, UnavailableError: as `pause`.
+            TimeoutError, UnroutableError, RefusedError: as `pause`.
 
         """
         identity = message_id or str(uuid4())
@@ -180,6 +191,54 @@ class LifecycleClient:
             app_id=self._source,
         )
         return await self._caller.ask(message, timeout)
+
+    async def wait_settled(
+        self,
+        operation_id: UUID,
+        *,
+        since: datetime | None = None,
+        timeout: float = 900.0,  # noqa: ASYNC109 (its error says what to do next)
+    ) -> Settled:
+        """Wait until an operation is settled, or find that it was.
+
+        It is read in the audit trail, from `since` on (an hour ago where it is not given), over a
+        connection of its own that is opened again when it is lost: the user needs the right to
+        read `lifecycle.audit`. What was rejected or only previewed never settles.
+
+        Raises:
+            TimeoutError: nothing told its end so far.
+            RefusedError: the user may not read the trail.
+
+        """
+        start = datetime.now(UTC) - _LOOKED_BACK if since is None else since
+        lost: list[UnavailableError] = []
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._end_of(operation_id, start, lost)
+        except TimeoutError:
+            why = f" ({lost[-1]})" if lost else ""
+            raise TimeoutError(
+                f"operation {operation_id} is not settled after {timeout:g} s{why}; it goes on"
+            ) from None
+
+    async def _end_of(
+        self, operation_id: UUID, start: Start, lost: list[UnavailableError]
+    ) -> Settled:
+        backoff = Backoff()
+        while True:
+            try:
+                async with aclosing(self._trail.read(start)) as reading:
+                    async for batch in reading:
+                        for settled in filter(None, map(_settled_in, batch)):
+                            if settled.operation_id == operation_id:
+                                return settled
+                        start = batch[-1].offset + 1
+                        backoff.reset()
+            except RefusedError:
+                raise
+            except UnavailableError as error:
+                lost.append(error)
+                await asyncio.sleep(backoff.next())
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator["Watch"]:
@@ -263,6 +322,17 @@ class _Following(AsyncIterator[Course]):
 
     async def __anext__(self) -> Course:
         return await self._next()
+
+
+def _settled_in(record: Record) -> Settled | None:
+    """Read a settled event out of the trail; None where it is something else."""
+    if record.exchange != EVENTS or not record.type.endswith(".settled"):
+        return None
+    try:
+        event = _event_in(record.body)
+    except ValueError:
+        return None
+    return event if isinstance(event, Settled) else None
 
 
 def _readable(message: Inbound) -> Any:

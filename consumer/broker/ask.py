@@ -11,7 +11,14 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from consumer.broker.connection import TIMEOUT, Link, open_link, translating
+from consumer.broker.connection import (
+    TIMEOUT,
+    Backoff,
+    Link,
+    RefusedError,
+    open_link,
+    translating,
+)
 from consumer.broker.outlet import Outlet
 from consumer.broker.translate import inbound
 from consumer.foreseen import ForeseenError
@@ -92,19 +99,23 @@ class Caller:
     async def ask(self, message: Outbound, timeout: float) -> Inbound:  # noqa: ASYNC109 - the text of the error needs it
         """Publish one message and wait for its answer, for `timeout` seconds in all.
 
+        Where the connection is lost meanwhile it is asked again on another, under the same id.
+
         Raises:
             TimeoutError: no answer yet. The command may still be carried out.
             UnroutableError: nobody listens there.
-            UnavailableError: the connection was lost; the same id may be asked again.
+            RefusedError: the broker does not let us in any more.
 
         """
+        lost: list[UnavailableError] = []
         try:
             async with asyncio.timeout(timeout):
-                return await self._answered(await self._connected(), message)
+                return await self._insisted(message, lost)
         except TimeoutError:
+            why = f" ({lost[-1]})" if lost else ""
             raise TimeoutError(
-                f"no answer to {message.type} {message.message_id} within {timeout:g} s. It may "
-                "still be carried out: ask again with the same message id for the same answer"
+                f"no answer to {message.type} {message.message_id} within {timeout:g} s{why}. It "
+                "may still be carried out: ask again with the same message id for the same answer"
             ) from None
 
     @asynccontextmanager
@@ -139,6 +150,18 @@ class Caller:
             if self._line is None:
                 self._line = await _open_line(self._url, self._name)
             return self._line
+
+    async def _insisted(self, message: Outbound, lost: list[UnavailableError]) -> Inbound:
+        """Ask until there is an answer, noting each loss: the answer may have gone with it."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._answered(await self._connected(), message)
+            except RefusedError:
+                raise
+            except UnavailableError as error:
+                lost.append(error)
+                await asyncio.sleep(backoff.next())
 
     async def _answered(self, line: _Line, message: Outbound) -> Inbound:
         key = message.correlation_id or message.message_id

@@ -7,17 +7,20 @@ on from, drops what comes before that, and takes a look at the last chunk to kno
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
+from aiormq.exceptions import ChannelAccessRefused
 
-from consumer.broker.connection import TIMEOUT, Link, connected, translating
+from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
 from consumer.broker.transport import has_readable_properties
 from consumer.message import UnavailableError
 from consumer.record import Record
 
-Start = int | Literal["first", "next"]
+Start = int | datetime | Literal["first", "next"]
+"""An offset; or a time, from before which a chunk's worth may be given too."""
 OFFSET = "x-stream-offset"
 _PREFETCH = 2000
 _BATCH = 500
@@ -67,6 +70,7 @@ class Stream:
 
         Raises:
             UnavailableError: the connection or the stream was lost. Go on after the last offset.
+            RefusedError: our user may not read it.
 
         """
         if until is not None and isinstance(start, int) and start > until:
@@ -113,7 +117,12 @@ async def _consume(link: Link, queue: str, start: Start | Literal["last"]) -> _H
     link.lost.add_done_callback(end)
     with translating(f"read {queue}"):
         await channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)
-        await channel.basic_consume(queue, heard.hear, arguments={OFFSET: start}, timeout=TIMEOUT)
+        try:
+            await channel.basic_consume(
+                queue, heard.hear, arguments={OFFSET: start}, timeout=TIMEOUT
+            )
+        except ChannelAccessRefused as error:
+            raise RefusedError(f"could not read {queue}: {error}") from None
     return heard
 
 

@@ -9,9 +9,12 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from consumer.broker.ask import Caller, UnroutableError
+from consumer.broker.connection import RefusedError
+from consumer.devstack.stack import Stack
 from consumer.message import Outbound, UnavailableError
 from tests.broker.gate import Gate
 from tests.broker.tools import PATIENCE, Bystander, event
+from tests.support.users import user_on
 
 
 def command(number: int | str, **changes: object) -> Outbound:
@@ -30,10 +33,16 @@ class Echo:
         """Wait until something was asked."""
         await asyncio.wait_for(self.news.wait(), PATIENCE)
 
+    def is_answered(self, message: AbstractIncomingMessage) -> bool:
+        """Tell whether the command that was just taken gets its answer."""
+        if message.body == b"late":
+            return len(self.asked) > 1
+        return message.body != b"silence"
+
 
 @pytest.fixture
 async def echo(wire: Bystander) -> AsyncIterator[Echo]:
-    """Answer every command with its own body, in capitals; `silence` is not answered."""
+    """Answer each command with its own body in capitals: `silence` never, `late` a second time."""
     queue = await wire.channel.get_queue("lifecycle.commands")
     echoed = Echo()
 
@@ -41,7 +50,7 @@ async def echo(wire: Bystander) -> AsyncIterator[Echo]:
         echoed.asked.append(message)
         echoed.news.set()
         await message.ack()
-        if message.body != b"silence" and message.reply_to:
+        if echoed.is_answered(message) and message.reply_to:
             reply = aio_pika.Message(message.body.upper(), correlation_id=message.correlation_id)
             await wire.channel.default_exchange.publish(reply, message.reply_to)
 
@@ -109,17 +118,42 @@ async def test_one_id_is_not_asked_twice_at_once(declared_url: str, echo: Echo) 
             await first
 
 
-async def test_a_connection_lost_while_asking_is_told_and_the_next_ask_opens_another(
+async def test_what_was_asked_when_the_connection_was_lost_is_asked_again(
     gate: Gate, echo: Echo
 ) -> None:
-    """An ask whose connection breaks raises at once; the caller itself stays usable."""
+    """An answer that went with a connection comes over the next one, to the same id."""
     async with Caller(gate.url) as caller:
-        asking = asyncio.ensure_future(caller.ask(command(1, body=b"silence"), PATIENCE))
+        asking = asyncio.ensure_future(caller.ask(command(1, body=b"late"), PATIENCE))
         await echo.heard()
-        gate.cut()
-        with pytest.raises(UnavailableError, match="connection"):
-            await asyncio.wait_for(asking, PATIENCE)
-        assert (await caller.ask(command(1, body=b"again"), PATIENCE)).body == b"AGAIN"
+        await gate.refuse()
+        await asyncio.sleep(0.5)
+        await gate.admit()
+        assert (await asking).body == b"LATE"
+    assert [message.message_id for message in echo.asked] == ["1", "1"]
+
+
+async def test_a_broker_that_stays_away_ends_an_ask_when_its_time_is_up(gate: Gate) -> None:
+    """The error says why nothing came, and that it may still come to something."""
+    async with Caller(gate.url) as caller:
+        await gate.refuse()
+        with pytest.raises(TimeoutError, match=r"1 within 0.5 s \(could not connect"):
+            await caller.ask(command(1), 0.5)
+        await gate.admit()
+
+
+async def test_whom_the_broker_refuses_does_not_ask_again(
+    stack: Stack, gate: Gate, echo: Echo
+) -> None:
+    """A user that is gone is told at once, however long it would have waited."""
+    with user_on(stack.management_url, gate.url, "gone") as url:
+        caller = Caller(url)
+        await caller.__aenter__()
+    asking = asyncio.ensure_future(caller.ask(command(1), 10 * PATIENCE))
+    assert not echo.asked
+    gate.cut()
+    with pytest.raises(RefusedError):
+        await asyncio.wait_for(asking, PATIENCE)
+    await caller.__aexit__(None, None, None)
 
 
 async def test_a_broker_that_is_away_is_told_at_the_start(gate: Gate) -> None:

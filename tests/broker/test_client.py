@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +11,9 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from consumer.broker.connection import RefusedError
 from consumer.client import LifecycleClient, RejectedError
+from consumer.devstack.stack import Stack
 from consumer.message import UnavailableError
 from schemas.events import (
     Corrected,
@@ -24,6 +26,7 @@ from schemas.events import (
 from schemas.results import Stopped
 from tests.broker.gate import Gate
 from tests.broker.tools import PATIENCE, Bystander
+from tests.support.users import EVERYTHING, user_on
 
 NAMED, OPERATION, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -319,3 +322,48 @@ async def test_the_loss_of_the_connection_ends_every_wait(declared_url: str, gat
         assert [type(end) for end in ends] == [UnavailableError, UnavailableError]
         async with client.watching():
             pass
+
+
+async def test_an_end_that_came_before_anybody_listened_is_found(
+    client: LifecycleClient, program: Program
+) -> None:
+    """The trail has it: nobody needs to have begun to listen before the command."""
+    await program.say("workspace.pause.settled", SETTLED | {"operation_id": str(OTHER)})
+    await program.say("workspace.pause.settled", body=b"garbage")
+    await program.say("workspace.pause.summary", SUMMARY)
+    await program.say("workspace.pause.settled", SETTLED)
+    settled = await client.wait_settled(OPERATION, timeout=PATIENCE)
+    assert (settled.operation_id, settled.succeeded_count) == (OPERATION, 1)
+
+
+async def test_an_end_is_waited_for_across_a_lost_connection(program: Program, gate: Gate) -> None:
+    """What is said while nobody could hear it is read when they can."""
+    async with LifecycleClient(gate.url) as client:
+        waiting = asyncio.ensure_future(client.wait_settled(OPERATION, timeout=PATIENCE))
+        await program.say("workspace.pause.progress", PROGRESS)
+        await asyncio.sleep(0.5)
+        await gate.refuse()
+        await program.say("workspace.pause.settled", SETTLED)
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await gate.admit()
+        assert (await waiting).succeeded_count == 1
+
+
+async def test_an_end_that_does_not_come_is_a_timeout(
+    client: LifecycleClient, program: Program
+) -> None:
+    """Also where it was before the time from which it is looked for."""
+    await program.say("workspace.pause.settled", SETTLED)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    with pytest.raises(TimeoutError, match=rf"{OPERATION} is not settled after 0.5 s; it goes on"):
+        await client.wait_settled(OPERATION, since=later, timeout=0.5)
+
+
+async def test_whoever_may_not_read_the_trail_is_told(stack: Stack, declared_url: str) -> None:
+    """At once: waiting would be no use."""
+    rights = dict(EVERYTHING, read="^$")
+    with user_on(stack.management_url, declared_url, "blind", rights) as url:
+        async with LifecycleClient(url) as client:
+            with pytest.raises(RefusedError, match=r"read lifecycle\.audit"):
+                await client.wait_settled(OPERATION, timeout=PATIENCE)

@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import aio_pika
 import pytest
@@ -46,6 +47,17 @@ async def test_it_is_read_from_the_very_offset_to_the_very_end(filler: Filler) -
     assert await read(stream, 137, 140) == [137, 138, 139, 140]
     assert await read(stream, 299, 299) == [299]
     assert await read(stream, 300, 299) == []
+
+
+async def test_it_is_read_from_a_time_on(filler: Filler) -> None:
+    """From the chunk that holds it, with all that comes after."""
+    await filler.number(0, 3)
+    await asyncio.sleep(1.5)
+    between = datetime.now(UTC)
+    await asyncio.sleep(1.5)
+    await filler.number(3, 3)
+    assert await read(filler.stream, between, 5) == [3, 4, 5]
+    assert await read(filler.stream, between - timedelta(hours=1), 5) == list(range(6))
 
 
 async def test_an_offset_that_a_sender_made_up_is_not_believed(
