@@ -35,7 +35,7 @@ from consumer.observe import listening, say
 from consumer.policy import Policy
 from consumer.relay.relay import Relay
 from consumer.service import Service, supervise
-from consumer.settings import Retention, Settings
+from consumer.settings import Declared, Settings
 from consumer.settlement import Deadlines, Settlement
 from consumer.spans import tracing
 from consumer.store.migrate import check
@@ -45,15 +45,23 @@ from consumer.store.wake import Wake
 from consumer.telemetry.health import Health
 from consumer.telemetry.logs import log
 from consumer.telemetry.readiness import Readiness
-from schemas.catalog import AUDIT_STREAM, COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE
-from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology
+from consumer.trigger import Triggers
+from consumer.triggers import TriggerStage
+from schemas.catalog import (
+    AUDIT_STREAM,
+    COMMANDS_QUEUE,
+    EXECUTOR_QUEUE,
+    RESULTS_QUEUE,
+    TRIGGERS_QUEUE,
+)
+from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology, trigger_queues
 
 if TYPE_CHECKING:
     from consumer.telemetry.metrics import Metrics
     from consumer.telemetry.standing import Standing
     from consumer.telemetry.traces import OtelTracer
 
-Role = Literal["commands", "relay", "settlement", "executor", "archive"]
+Role = Literal["commands", "relay", "settlement", "executor", "archive", "triggers"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _T = TypeVar("_T")
@@ -79,9 +87,16 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def queues_of(settings: Retention) -> Sequence[Queue]:
-    """Give the queues as they are to be declared."""
-    return topology(retention(settings.audit_max_age, settings.audit_max_bytes))
+def queues_of(settings: Declared, *, foreign: bool = False) -> Sequence[Queue]:
+    """Give the queues as they are to be declared; `foreign`: with what others' exchanges send.
+
+    Those may be missing, and nobody but the role that takes their events is to wait for them.
+    """
+    kept = topology(retention(settings.audit_max_age, settings.audit_max_bytes))
+    triggers = settings.triggers_file
+    if triggers is None:
+        return kept
+    return (*kept, *trigger_queues(triggers.bindings if foreign else ()))
 
 
 def bucket_of(settings: Settings) -> Bucket | None:
@@ -206,7 +221,7 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
     publisher = Publisher(amqp, queues=queues)
     suspects = Suspects(SuspectNotes(database))
     services: list[Service] = []
-    if {"relay", "executor"} & set(roles):
+    if {"relay", "executor", "triggers"} & set(roles):
         services.append(publisher)
     if "relay" in roles:
         wake = asyncio.Event()
@@ -246,6 +261,8 @@ def _services(settings: Settings, roles: Sequence[Role], database: Database) -> 
                 watch=Watch(suspects),
             )
         )
+    if "triggers" in roles and settings.triggers_file is not None:
+        services.append(_triggers(settings, settings.triggers_file, publisher, suspects))
     if "archive" in roles and (bucket := bucket_of(settings)) is not None:
         services.insert(0, archiver_of(settings, database, bucket))
         if settings.keep_days is not None:
@@ -268,6 +285,21 @@ def _settlement(settings: Settings, database: Database, suspects: Suspects) -> l
         watch=Watch(suspects),
     )
     return [deadlines, results]
+
+
+def _triggers(
+    settings: Settings, triggers: Triggers, publisher: Publisher, suspects: Suspects
+) -> Service:
+    """Give the part that takes events in. It is the last to start: it may wait for an exchange."""
+    stage = TriggerStage(triggers, publisher.publish, max_body=settings.max_body)
+    return Consumer(
+        settings.amqp_url.get_secret_value(),
+        TRIGGERS_QUEUE,
+        stage.handle,
+        prefetch=settings.prefetch,
+        queues=queues_of(settings, foreign=True),
+        watch=Watch(suspects),
+    )
 
 
 def _executor(settings: Settings, fence: Fence) -> Executor:

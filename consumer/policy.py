@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from uuid import UUID
 
 from consumer.rules import Rules, refusal
-from schemas.topology import QUEUES
+from schemas.topology import QUEUES, trigger_queues
 
-_OURS = frozenset(queue.name for queue in QUEUES)
+_OURS = frozenset(queue.name for queue in (*QUEUES, *trigger_queues()))
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to."
 """RabbitMQ's pseudo-queue: it reaches the caller's own channel and nothing else."""
 

@@ -1,7 +1,5 @@
 """The policy file: who may do what, by the user whom the broker verified."""
 
-import json
-import tomllib
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +7,9 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from annotated_types import Gt, Lt, MinLen
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from consumer.toml_file import read_file
 
 Word = Annotated[str, MinLen(1)]
 
@@ -87,20 +87,7 @@ def read_rules(path: Path) -> Rules:
         ValueError: it cannot be read, is no TOML, or says something that is not known here.
 
     """
-    try:
-        text = json.dumps(tomllib.loads(path.read_text("utf-8")), default=str)
-        return Rules.model_validate_json(text)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise ValueError(f"{path}: {_first(error)}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is no TOML: {error}") from None
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+    return read_file(path, Rules)
 
 
 def refusal(

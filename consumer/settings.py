@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from consumer.rules import Rules, read_rules
+from consumer.trigger import Triggers, read_triggers
 
 
 def _words(value: object) -> object:
@@ -27,6 +28,11 @@ def _words(value: object) -> object:
 def _rules(value: object) -> object:
     """Read the file that is named."""
     return read_rules(Path(value)) if isinstance(value, str) else value
+
+
+def _triggers(value: object) -> object:
+    """Read the file that is named."""
+    return read_triggers(Path(value)) if isinstance(value, str) else value
 
 
 class CredentialError(Exception):
@@ -65,8 +71,8 @@ _YEAR = 31_536_000
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
-class Retention(BaseSettings):
-    """What the audit stream keeps: all that declaring the topology depends on."""
+class Declared(BaseSettings):
+    """All that declaring the topology depends on: what the audit stream keeps, and triggers."""
 
     model_config = SettingsConfigDict(
         env_prefix="LIFECYCLE_", frozen=True, hide_input_in_errors=True, extra="ignore"
@@ -78,9 +84,12 @@ class Retention(BaseSettings):
     audit_max_bytes: Annotated[int, Gt(0)] | None = Field(
         None, description="how many bytes the audit stream keeps; no limit where it is not set"
     )
+    triggers_file: Annotated[Triggers | None, NoDecode, BeforeValidator(_triggers)] = Field(
+        None, description="TOML: which events of other services ask for a pause or a resume"
+    )
 
 
-class Settings(Retention):
+class Settings(Declared):
     """Every setting, with its default. Names in the environment begin with `LIFECYCLE_`.
 
     Those in `CREDENTIALS` may come from files instead: see `credential`.

@@ -12,6 +12,7 @@ from schemas.catalog import (
     EVENTS,
     EXECUTOR_QUEUE,
     RESULTS_QUEUE,
+    TRIGGERS_QUEUE,
     routed_to,
 )
 
@@ -36,7 +37,7 @@ def dead(queue: str) -> str:
     return f"{queue}.dead"
 
 
-def _work(name: str) -> Queue:
+def _work(name: str, bindings: tuple[tuple[str, str], ...]) -> Queue:
     arguments = {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
@@ -45,7 +46,12 @@ def _work(name: str) -> Queue:
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-    return Queue(name, arguments, tuple((one.exchange, one.name) for one in routed_to(name)))
+    return Queue(name, arguments, bindings)
+
+
+def _typed(name: str) -> Queue:
+    """Give a work queue that takes the message types of the catalog."""
+    return _work(name, tuple((one.exchange, one.name) for one in routed_to(name)))
 
 
 def _dead(name: str) -> Queue:
@@ -69,7 +75,15 @@ def topology(kept: Mapping[str, Any]) -> tuple[Queue, ...]:
 
     Dead queues come first: a work queue that dead-letters at least once waits for its target.
     """
-    return (*map(_dead, WORK_QUEUES), _audit(kept), *map(_work, WORK_QUEUES))
+    return (*map(_dead, WORK_QUEUES), _audit(kept), *map(_typed, WORK_QUEUES))
+
+
+def trigger_queues(bindings: tuple[tuple[str, str], ...] = ()) -> tuple[Queue, ...]:
+    """List the queues that are there only where triggers are configured.
+
+    The `bindings` are to exchanges of others.
+    """
+    return (_dead(TRIGGERS_QUEUE), _work(TRIGGERS_QUEUE, bindings))
 
 
 WORK_QUEUES = (COMMANDS_QUEUE, EXECUTOR_QUEUE, RESULTS_QUEUE)

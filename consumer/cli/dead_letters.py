@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 import click
 
 from consumer.broker.dead import Letter, dead_queue
+from consumer.broker.topology import exists
 from consumer.cli import environment
 from consumer.dead_letters import Meant, discarded, found, requeued
+from schemas.catalog import TRIGGERS_QUEUE
 from schemas.strict import rfc3339
 from schemas.topology import WORK_QUEUES, dead
 
-_SHORT = {queue.removeprefix("lifecycle."): dead(queue) for queue in WORK_QUEUES}
+_SHORT = {queue.removeprefix("lifecycle."): dead(queue) for queue in (*WORK_QUEUES, TRIGGERS_QUEUE)}
 _NOBODY = 4
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -111,14 +113,19 @@ def _meant(
     return Meant(message_id=message_id, type=kind, app_id=app_id, reason=reason)
 
 
-def _names(queues: Sequence[str]) -> list[str]:
-    return [name for short, name in _SHORT.items() if not queues or short in queues]
+async def _names(url: str, queues: Sequence[str]) -> list[str]:
+    """Name the queues that are meant; that of triggers is not on every broker."""
+    if queues:
+        return [_SHORT[short] for short in _SHORT if short in queues]
+    optional = dead(TRIGGERS_QUEUE)
+    has_it = await exists(url, "queue", optional)
+    return [name for name in _SHORT.values() if has_it or name != optional]
 
 
 async def _found(*, queues: Sequence[str], **which: str | None) -> list[Letter]:
     url = environment.url(None, "LIFECYCLE_AMQP_URL")
     letters: list[Letter] = []
-    for name in _names(queues):
+    for name in await _names(url, queues):
         async with dead_queue(url, name) as queue:
             letters += [letter async for letter in found(queue, _meant(**which))]
     return letters
@@ -130,7 +137,7 @@ async def _moved(
     """Move what is meant, and say so of each; give the exit code."""
     url = environment.url(None, "LIFECYCLE_AMQP_URL")
     count = kept = 0
-    for name in _names(queues):
+    for name in await _names(url, queues):
         async with dead_queue(url, name) as queue:
             if dry_run:
                 async for letter in found(queue, _meant(**which)):

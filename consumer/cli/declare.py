@@ -5,7 +5,7 @@ import click
 from consumer import app
 from consumer.broker.topology import declare as apply
 from consumer.cli import environment
-from consumer.settings import Retention
+from consumer.settings import Declared
 
 
 @click.command()
@@ -13,8 +13,11 @@ from consumer.settings import Retention
 def declare(amqp_url: str | None) -> None:
     """Declare the exchanges and queues, as `run` does. Twice is harmless.
 
+    With LIFECYCLE_TRIGGERS_FILE the queue for events too, bound to the exchanges that the file
+    names, which have to be there.
+
     Where an administrator does this, the program's own user needs no permission to configure.
     """
-    queues = app.queues_of(environment.read(Retention))
+    queues = app.queues_of(environment.read(Declared), foreign=True)
     environment.run(apply(environment.url(amqp_url, "LIFECYCLE_AMQP_URL"), queues))
     click.echo("the topology is declared")

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from consumer.cli import environment
 from consumer.cli.paper import paper
-from consumer.doctor import archive, broker, database, executor
+from consumer.doctor import archive, broker, database, executor, triggers
 from consumer.doctor.finding import Finding
 from consumer.settings import Settings
 
@@ -57,3 +57,5 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in executor.look(settings, await database.an_instance(settings)):
         yield finding
     yield await archive.look(settings)
+    async for finding in triggers.look(settings):
+        yield finding

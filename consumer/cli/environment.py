@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 from pydantic import ValidationError
 
-from consumer.settings import CredentialError, Retention, Settings, credential
+from consumer.settings import CredentialError, Declared, Settings, credential
 
 new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 try:
@@ -18,7 +18,7 @@ else:
     new_loop = uvloop.new_event_loop
 
 _T = TypeVar("_T")
-_Read = TypeVar("_Read", bound=Retention)
+_Read = TypeVar("_Read", bound=Declared)
 
 
 def settings() -> Settings:

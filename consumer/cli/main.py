@@ -22,6 +22,7 @@ VERBS = {
     "archive": "consumer.cli.archive:archive",
     "replay": "consumer.cli.replay:replay_command",
     "dead-letters": "consumer.cli.dead_letters:dead_letters",
+    "triggers": "consumer.cli.triggers:triggers",
     "schemas": "consumer.cli.schemas:schemas",
     "completion": "consumer.cli.completion:completion",
     "console": "consumer.cli.console:console",

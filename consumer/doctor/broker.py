@@ -10,11 +10,19 @@ from consumer.broker.topology import Found, TopologyError, examine
 from consumer.doctor.finding import Finding
 from consumer.message import UnavailableError
 from consumer.settings import Settings
-from schemas.catalog import COMMANDS, COMMANDS_QUEUE, DEAD_LETTER, EVENTS, EXECUTOR_QUEUE
+from schemas.catalog import (
+    COMMANDS,
+    COMMANDS_QUEUE,
+    DEAD_LETTER,
+    EVENTS,
+    EXECUTOR_QUEUE,
+    TRIGGERS_QUEUE,
+)
 from schemas.topology import WORK_QUEUES, dead
 
 DEFAULT_EXCHANGE = ""
-_DEAD = tuple(map(dead, WORK_QUEUES))
+_DEAD = tuple(map(dead, (*WORK_QUEUES, TRIGGERS_QUEUE)))
+_TAKEN = (COMMANDS_QUEUE, TRIGGERS_QUEUE)
 _RUN = "start `workspace-lifecycle run`"
 
 
@@ -74,7 +82,7 @@ def _held(queue: Found) -> Finding | None:
     if queue.name in _DEAD and queue.messages:
         told = f"{queue.name} holds {queue.messages} dead letters"
         return Finding("broker", "note", told, "`workspace-lifecycle dead-letters list`")
-    if queue.name == COMMANDS_QUEUE and queue.there and not queue.consumers:
+    if queue.name in _TAKEN and queue.there and not queue.consumers:
         return Finding("broker", "note", f"nobody consumes {queue.name}", _RUN)
     if queue.name == EXECUTOR_QUEUE and queue.there and not queue.consumers:
         told = f"nobody consumes {queue.name}: stops will time out"

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from consumer.broker.topology import declare
+from schemas.topology import trigger_queues
 from tests.cli.conftest import Cli
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
@@ -250,3 +252,20 @@ async def test_a_letter_is_no_way_to_somebody_elses_queue(
     ran = await cli("dead-letters", "requeue", "--all")
     assert (ran.code, await count(caller)) == (1, 1)
     assert f"nothing of ours is sent to '{exchange}'" in ran.out
+
+
+async def test_letters_of_triggers_are_shown_where_there_are_any_and_stay(
+    cli: Cli, caller: WireCaller, amqp_url: str
+) -> None:
+    """Their exchange is somebody else's, with other listeners: nothing is sent back to it."""
+    await declare(amqp_url, trigger_queues())
+    headers = {"x-original-exchange": "billing", "x-death-reason": "no workspace there"}
+    await caller.send(
+        "lifecycle.triggers.dead", b"{}", exchange="", message_id="e-1", headers=headers
+    )
+    for options in ([], ["--queue", "triggers"]):
+        (letter,) = json.loads((await cli("dead-letters", "list", "--json", *options)).out)
+        assert (letter["message_id"], letter["why"]) == ("e-1", "no workspace there")
+    ran = await cli("dead-letters", "requeue", "--all")
+    assert (ran.code, "kept (nothing of ours is sent to 'billing')" in ran.out) == (1, True)
+    assert (await cli("dead-letters", "discard", "--all")).err == "1 discarded, 0 kept\n"

@@ -1,15 +1,19 @@
 """`declare`: an administrator's verb, after which nobody else configures anything."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aio_pika
 import pytest
 
+from consumer.devstack.management import call
 from consumer.devstack.stack import Stack
 from consumer.settings import Settings
 from tests.cli.conftest import Cli
 from tests.support.caller import WireCaller
-from tests.support.documented import Users, documented_users
+from tests.support.documented import Users, block, documented_users
 from tests.support.forest import Forest
 from tests.support.program import running
 
@@ -41,3 +45,27 @@ async def test_people_can_do_their_work(
     assert (ran.code, ran.err) == (0, "1 requeued, 0 kept\n")
     ran = await cli("replay", "--into", tmp_path / "trail", "--type", "workspace.pause", **url)
     assert ran.err == f"2 messages replayed into {tmp_path / 'trail'}\n"
+
+
+async def test_what_triggers_need_is_declared_where_there_are_some(
+    cli: Cli, stack: Stack, amqp_url: str, tmp_path: Path
+) -> None:
+    """Their queue and its bindings, once the exchange is there; nobody else's exchange ever."""
+    path = tmp_path / "triggers.toml"
+    path.write_text(block("toml", "[[trigger]]", "triggers.md"))
+    given = {"LIFECYCLE_TRIGGERS_FILE": str(path), "LIFECYCLE_DATABASE_URL": None}
+    ran = await cli("declare", **given)
+    assert (ran.code, "no exchange 'billing'" in ran.err) == (1, True)
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange("billing", "topic")
+        assert (await cli("declare", **given)).code == 0
+        bound = await asyncio.to_thread(
+            call,
+            stack.management_url,
+            "GET",
+            f"queues/{urlsplit(amqp_url).path[1:]}/lifecycle.triggers/bindings",
+        )
+    assert [(one["source"], one["routing_key"]) for one in bound if one["source"]] == [
+        (exchange.name, "billing.budget.exceeded")
+    ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from consumer.devstack.platform import aws_environment
 from consumer.devstack.server import free_ports
 from consumer.devstack.stack import Stack
 from tests.cli.conftest import Cli
+from tests.support.documented import block
 from tests.support.forest import Forest
 from tests.support.front import Front, front_before
 
@@ -221,3 +223,28 @@ async def test_a_role_that_may_too_little_is_wrong(
         await connection.execute(f"drop owned by {role}; drop role {role}")
     assert ran.code == 1
     assert lacking in ran.out
+
+
+async def test_each_trigger_is_told_with_whether_its_exchange_is_there(
+    cli: Cli, declared_url: str, tmp_path: Path
+) -> None:
+    """A missing exchange is wrong, and looking declares none."""
+    path = tmp_path / "triggers.toml"
+    path.write_text(block("toml", "[[trigger]]", "triggers.md"))
+    given = {"LIFECYCLE_TRIGGERS_FILE": str(path), "LIFECYCLE_EXECUTOR": "none"}
+    for _ in range(2):
+        ran = await cli("doctor", "--json", **given)
+        assert ran.code == 1
+        assert "pause $.data.workspace_id" in said(ran.out, "wrong")
+        assert "there is no exchange 'billing'" in said(ran.out, "wrong")
+        assert "not declared yet: lifecycle.triggers.dead, lifecycle.triggers" in said(
+            ran.out, "note"
+        )
+    async with await aio_pika.connect(declared_url) as connection:
+        channel = await connection.channel()
+        await channel.declare_exchange("billing", "topic")
+        assert (await cli("declare", **given)).code == 0
+        ran = await cli("doctor", "--json", **given)
+    assert ran.code == 0, ran.out
+    assert ("trigger", "ok") in states(ran.out)
+    assert "nobody consumes lifecycle.triggers" in said(ran.out, "note")

@@ -30,6 +30,7 @@ BEYOND_THE_CONTRACT = {
     "audit_max_bytes",
     "keep_days",
     "policy_file",
+    "triggers_file",
     "console_token",
     "ec2_hibernate",
     "simulated_delay",

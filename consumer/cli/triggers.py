@@ -1,0 +1,80 @@
+"""`triggers`: the rules, and what they would make of an event. Nothing is sent."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from consumer.cli import environment
+from consumer.message import Inbound, UnreadableError
+from consumer.settings import Declared
+from consumer.trigger import Trigger, Triggers
+from consumer.triggers import Event, command_of, event_of
+
+
+@click.command()
+@click.option(
+    "--try",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An event's body: show the commands that it would lead to.",
+)
+@click.option("--exchange", help="Where it is published; by default where each rule waits.")
+@click.option("--routing-key", help="With which key; by default any.")
+@click.option("--message-id", help="Its message_id, where it is no CloudEvent.")
+def triggers(
+    path: Path | None, exchange: str | None, routing_key: str | None, message_id: str | None
+) -> None:
+    """List the rules of LIFECYCLE_TRIGGERS_FILE, or try them on an event; nothing is sent.
+
+    One JSON object for each command. Exit code 1 where no rule makes one of the event, or one that
+    speaks for it cannot.
+    """
+    rules = environment.read(Declared).triggers_file
+    if rules is None:
+        raise click.UsageError("LIFECYCLE_TRIGGERS_FILE is not set: no event triggers anything")
+    if path is None:
+        for rule in rules.trigger:
+            click.echo(str(rule))
+        return
+    sys.exit(_try(rules, path.read_bytes(), exchange, routing_key, message_id))
+
+
+def _try(
+    rules: Triggers, body: bytes, exchange: str | None, key: str | None, message_id: str | None
+) -> int:
+    """Show what each rule makes of an event; give the exit code."""
+    sent = Inbound(
+        body=body,
+        queue="",
+        exchange=exchange or "",
+        routing_key=key or "",
+        message_id=message_id,
+    )
+    try:
+        event = event_of(sent)
+    except UnreadableError as error:
+        click.echo(f"workspace-lifecycle: {error}", err=True)
+        return 1
+    meant = [
+        rule
+        for rule in rules.trigger
+        if exchange in {None, rule.exchange}
+        and (key is None or rule.takes(rule.exchange, key))
+        and rule.holds(event.document)
+    ]
+    shown = [_shown(rule, event) for rule in meant]
+    return 0 if shown and all(shown) else 1
+
+
+def _shown(rule: Trigger, event: Event) -> bool:
+    """Show one command; tell whether there is one."""
+    try:
+        command = command_of(rule, event)
+    except UnreadableError as error:
+        click.echo(f"workspace-lifecycle: {error}", err=True)
+        return False
+    told = {"trigger": rule.name, "routing_key": command.routing_key, "app_id": command.app_id}
+    click.echo(json.dumps({**told, "command": json.loads(command.body)}))
+    return True
