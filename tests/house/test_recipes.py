@@ -1,10 +1,11 @@
-"""docs/recipes.md: its Python is run as it stands, against the program; its Go is compiled."""
+"""docs/recipes.md: its Python is run as it stands, against the program; its Go too."""
 
 import asyncio
+import json
+import os
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,9 +169,54 @@ async def test_the_line_for_rabbitmqadmin_is_a_command(forest: Forest, caller: W
     assert heard.data["paused_count"] == 1
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
-def test_the_go_recipe_compiles(tmp_path: Path) -> None:
-    """With the library as it is published."""
-    (tmp_path / "lifecycle.go").write_text(block("go", "package lifecycle", "recipes.md"))
-    for command in ("go mod init lifecycle", "go mod tidy", "go vet ./..."):
-        subprocess.run(command.split(), cwd=tmp_path, check=True)
+GO_LIBRARIES = os.environ.get("GOPATH", "/usr/share/gocode")
+"""Where Debian has them: golang-github-rabbitmq-amqp091-go-dev."""
+GO_MAIN = """
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"lifecycle"
+)
+
+func main() {
+	conn, err := amqp.Dial(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	event, err := lifecycle.Ask(
+		context.Background(), conn, "workspace.pause", os.Args[2], json.RawMessage(os.Args[3]))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(event.Data))
+}
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("go") is None or not Path(GO_LIBRARIES, "src/github.com/rabbitmq").exists(),
+    reason="no Go with github.com/rabbitmq/amqp091-go",
+)
+async def test_the_go_recipe_asks(forest: Forest, amqp_url: str, tmp_path: Path) -> None:
+    """It compiles, and is answered with the summary."""
+    lone = await forest.plant("lone")
+    package = tmp_path / "src" / "lifecycle"
+    package.mkdir(parents=True)
+    (package / "lifecycle.go").write_text(block("go", "package lifecycle", "recipes.md"))
+    (tmp_path / "main.go").write_text(GO_MAIN)
+    paths = {"GOPATH": f"{tmp_path}:{GO_LIBRARIES}", "GOCACHE": str(tmp_path / "cache")}
+    command = json.dumps({"workspace_id": str(lone)})
+    ran = await asyncio.create_subprocess_exec(
+        *("go", "run", str(tmp_path / "main.go"), amqp_url, "go-1", command),
+        env={**os.environ, **paths, "GO111MODULE": "off"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await ran.communicate()
+    assert json.loads(said)["paused_count"] == 1

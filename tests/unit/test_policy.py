@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from consumer.policy import DIRECT_REPLY_TO, Policy, is_direct
 from consumer.rules import Grant, Rule, Rules
-from schemas.topology import EXCHANGES, QUEUES
+from schemas.topology import EXCHANGES, QUEUES, trigger_queues
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_nobody_elses_queue_is_answered(reply_to: str) -> None:
     assert not Policy(reply_to_allow=()).answers(reply_to)
 
 
-@pytest.mark.parametrize("queue", [queue.name for queue in QUEUES])
+@pytest.mark.parametrize("queue", [queue.name for queue in (*QUEUES, *trigger_queues())])
 def test_our_own_queues_are_never_answered(queue: str) -> None:
     """However wide the operator's patterns are, and though they name one of them outright."""
     assert Policy(reply_to_allow=("*",)).answers("replies")

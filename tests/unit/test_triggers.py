@@ -1,16 +1,18 @@
 """An event becomes a command: always the same one, traced to it, or it is said why not."""
 
+import asyncio
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
 
 from consumer.intake import read_command
-from consumer.message import Inbound, Outbound, UnreadableError
+from consumer.message import Inbound, Outbound, UnavailableError, UnreadableError
 from consumer.operation import Command
-from consumer.trigger import Trigger
-from consumer.triggers import command_of, event_of
+from consumer.trigger import Trigger, Triggers
+from consumer.triggers import TriggerStage, command_of, event_of
 from schemas.catalog import CATALOG
 
 WORKSPACE = UUID("9a591777-7480-40d4-85d2-2bf7f3a1a5b5")
@@ -185,6 +187,21 @@ def test_what_this_program_says_triggers_nothing(kind: str) -> None:
     ):
         with pytest.raises(UnreadableError, match="a message of this program"):
             event_of(message)
+
+
+@pytest.mark.parametrize("receipts", [["failed"], ["returned"]])
+async def test_a_command_that_is_not_confirmed_leaves_the_event_where_it_is(
+    receipts: list[Literal["failed", "returned"]],
+) -> None:
+    """It is not acknowledged: the command may not have arrived."""
+
+    async def refuse(_: Sequence[Outbound]) -> Sequence[Literal["failed", "returned"]]:
+        await asyncio.sleep(0)
+        return receipts
+
+    stage = TriggerStage(Triggers(trigger=(rule(),)), refuse, max_body=65_536)
+    with pytest.raises(UnavailableError, match="did not confirm"):
+        await stage.handle(sent(cloud_event()))
 
 
 @pytest.mark.parametrize("value", [5, "not one", "0" * 55, TRACEPARENT + "\n"])
