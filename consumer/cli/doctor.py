@@ -21,7 +21,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of findings.")
 def doctor(as_json: bool) -> None:
-    """Look at broker, database, clock, AWS and archive with the program's own settings.
+    """Look at broker, database, clock, AWS, archive and triggers with the program's own settings.
 
     Changes nothing; stops and starts are tried as EC2 dry runs. Each thing that is wrong is said
     with what mends it. Exit code 1 where something is.

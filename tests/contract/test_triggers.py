@@ -123,6 +123,20 @@ async def test_an_event_pauses_a_tree_and_the_trail_leads_back_to_it(
     assert (row["app_id"], row["reason"]) == ("trigger:budget", "budget exceeded")
 
 
+async def test_commands_leave_in_the_order_of_their_events(
+    settings: Settings, billing: Billing, caller: WireCaller
+) -> None:
+    """However many are in hand at once."""
+    ids = [f"e-{number}" for number in range(100)]
+    bindings = Triggers(trigger=(RULE,)).bindings
+    await declare(settings.amqp_url.get_secret_value(), trigger_queues(bindings))
+    for identity in ids:
+        await billing.exceeded(uuid4(), identity)
+    async with with_trigger(settings, caller):
+        heard = await commands(caller, len(ids))
+    assert [one.event["causationid"] for one in heard] == ids
+
+
 async def test_a_redelivered_event_has_one_effect(
     settings: Settings, billing: Billing, caller: WireCaller, forest: Forest
 ) -> None:
