@@ -48,6 +48,7 @@ VERBS: dict[str, list[str]] = {
     "run": [],
     "schemas": ["--no-such-option"],
     "tree": [],
+    "triggers": [],
     "watch": [ID],
 }
 """Every verb, with what it takes to get as far as its secrets; two need none and write files."""
