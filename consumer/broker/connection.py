@@ -107,6 +107,11 @@ def translating(doing: str) -> Iterator[None]:
             raise RefusedError(f"could not {doing}: {why}") from error
         kind = RefusedError if isinstance(error, _REFUSALS) else UnavailableError
         raise kind(f"could not {doing}: {describe(error)}") from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # What aiormq raises in those who wait where its reader ended without an error.
+        raise UnavailableError(f"could not {doing}: the connection was closed") from error
 
 
 class Backoff:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from aio_pika import Connection
-from aio_pika.abc import ConnectionParameter
-from aiormq.abc import DeliveredMessage
+from aio_pika.abc import ConnectionParameter, TimeoutType, UnderlayConnection
+from aiormq.abc import AbstractConnection, DeliveredMessage
+from aiormq.connection import Connection as WireConnection
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from pamqp.header import ContentHeader
 from yarl import URL
@@ -42,6 +43,33 @@ def has_readable_properties(delivered: DeliveredMessage) -> bool:
     return delivered.header.weight != _UNREADABLE
 
 
+class _Wire(WireConnection):
+    """Holds up nobody who writes.
+
+    aiormq lets ten writes wait. Whoever would be the eleventh when the connection ends waits for
+    ever; and of those who wait, one may write before another who came first, so that confirms are
+    counted to other messages than theirs.
+    """
+
+    FRAME_BUFFER_SIZE = 0
+
+
+class _Underlay(UnderlayConnection):
+    @classmethod
+    async def make_connection(
+        cls,
+        url: URL,
+        timeout: TimeoutType = None,  # noqa: ASYNC109 (aio-pika's)
+        **kwargs: Any,
+    ) -> AbstractConnection:
+        properties = kwargs.pop("client_properties", None)
+        connection = _Wire(url, **kwargs)
+        async with asyncio.timeout(timeout):
+            await connection.connect(properties)
+        await connection.ready()
+        return connection
+
+
 class TolerantConnection(Connection):
     """A connection over a transport of the caller's choice."""
 
@@ -49,6 +77,13 @@ class TolerantConnection(Connection):
         *Connection.PARAMETERS,
         ConnectionParameter(name="transport_factory", parser=lambda given: given, is_kwarg=True),
     )
+
+    async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 (aio-pika's)
+        """Connect, as aio-pika does."""
+        self.transport = await _Underlay.connect(
+            self.url, self._on_connection_close, timeout=timeout, **self.kwargs
+        )
+        await self._on_connected()
 
 
 class TolerantTransport(TransportFactory):

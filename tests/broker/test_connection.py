@@ -161,6 +161,16 @@ async def test_stop_does_not_wait_for_a_broker_that_does_not_answer(gate: Gate) 
     await asyncio.wait_for(task, 2)
 
 
+def test_what_aiormq_raises_without_a_name_is_unavailable() -> None:
+    """A bare Exception: its reader ended between two frames, and tells those who wait nothing."""
+    bare = Exception()
+    closed = pytest.raises(UnavailableError, match="could not wait: the connection was closed")
+    with closed, translating("wait"):
+        raise bare
+    with pytest.raises(ValueError, match="ours"), translating("wait"):
+        raise ValueError("ours")
+
+
 async def test_a_cancellation_that_was_swallowed_below_is_raised() -> None:
     """Or a loop that was told to end goes on."""
     done = asyncio.get_running_loop().create_future()

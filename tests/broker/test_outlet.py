@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.broker.confirming import Receipt
 from consumer.broker.connection import connected
 from consumer.broker.outlet import IN_FLIGHT, open_outlet, open_side_outlet, waves
 from consumer.message import Outbound
@@ -118,6 +119,26 @@ async def test_a_lost_connection_fails_what_is_in_flight(declared_url: str, gate
         await asyncio.sleep(0)
         gate.cut()
         assert await asyncio.wait_for(sending, PATIENCE) == ["failed"] * 100
+
+
+async def test_nobody_who_goes_on_sending_while_a_connection_ends_hangs(
+    declared_url: str, gate: Gate
+) -> None:
+    """Whoever comes between the end of what writes and the end of the channel has failed too."""
+    assert declared_url
+    for _ in range(3):
+        async with connected(gate.url, "test") as link:
+            outlet, count = await open_outlet(link, "a test"), 0
+            sending: list[asyncio.Future[list[Receipt]]] = []
+            asyncio.get_running_loop().call_later(0.05, gate.cut)
+            while not link.lost.done():
+                for _ in range(30):
+                    count += 1
+                    sending.append(asyncio.ensure_future(outlet.send([event(count)])))
+                await asyncio.sleep(0)
+            _, left = await asyncio.wait(sending, timeout=PATIENCE)
+            assert not left
+            assert await outlet.send([event(0)]) == ["failed"]
 
 
 async def test_a_broker_that_does_not_confirm_is_given_up(

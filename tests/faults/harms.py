@@ -77,8 +77,11 @@ async def gone(server: Server) -> None:
 
 async def lost_a_backend(server: Server) -> None:
     """Kill one session's process: the server then ends all of them, and recovers."""
+    pid = None
     async with connected(server.url) as admin:
-        pid = await admin.fetchval("select min(pid) from pg_stat_activity where usename = $1", ROLE)
+        while pid is None:
+            session = "select min(pid) from pg_stat_activity where usename = $1"
+            pid = await admin.fetchval(session, ROLE)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     await asyncio.sleep(0.2)

@@ -58,12 +58,14 @@ async def besieged(urls: Urls, sent: Load, faults: Iterable[tuple[str, str]]) ->
         process(broker.url, database.url, **SETTINGS) as program,
     ):
         gates = {"broker": broker, "database": database}
-        for whom, fault in faults:
-            async with steady(sent):
-                await asyncio.sleep(random.uniform(0, 0.5))
-                await FAULTS[fault](gates[whom])
-        await recovered(urls, sent)
-        await program.lives()
+        try:
+            for whom, fault in faults:
+                async with steady(sent):
+                    await asyncio.sleep(random.uniform(0, 0.5))
+                    await FAULTS[fault](gates[whom])
+            await recovered(urls, sent)
+        finally:
+            await program.lives()
 
 
 async def test_cut_off_from_broker_and_database_nothing_is_lost_or_doubled(

@@ -176,6 +176,20 @@ CONSUMING = (
         "test_unreadable_properties_are_parked_and_the_rest_flows_on",
     ),
     bug(
+        "ten writes may wait, and no more of them when their connection ends",
+        "consumer/broker/transport.py",
+        "    FRAME_BUFFER_SIZE = 0\n",
+        "    FRAME_BUFFER_SIZE = 10\n",
+        "tests/broker/test_outlet.py::test_nobody_who_goes_on_sending_while_a_connection_ends_hangs",
+    ),
+    bug(
+        "a connection that ends without an error ends the program",
+        "consumer/broker/connection.py",
+        "        if type(error) is not Exception:\n",
+        "        if error:\n",
+        "tests/broker/test_connection.py::test_what_aiormq_raises_without_a_name_is_unavailable",
+    ),
+    bug(
         "the prefetch is global, which a later RabbitMQ refuses",
         "consumer/broker/stream.py",
         """    with translating(f"read {queue}"):
