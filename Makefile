@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faults bench stack schemas lock audit clean
+.PHONY: help demo test lint types faults bench stack schemas reference lock audit clean
 BIN := .venv/bin
 JOBS ?= 4
 
@@ -41,6 +41,10 @@ stack: ## Bring up broker, database and AWS until Ctrl-C.
 schemas: ## Generate JSON Schema and AsyncAPI from the models.
 	@.ci/venv dev
 	@$(BIN)/workspace-lifecycle schemas
+
+reference: ## Write docs/reference from the code.
+	@.ci/venv dev
+	@$(BIN)/python -m tests.support.reference
 
 lock: ## Pin the dependencies anew; .ci/venv installs exactly those.
 	@.ci/venv dev
