@@ -9,7 +9,9 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 from typing import Any
 
 from consumer.cli.main import VERBS, main
@@ -59,9 +61,7 @@ class Forked:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         (out, its_out), (err, its_err) = os.pipe(), os.pipe()
-        given = (tuple(arguments), dict(environment), DupFd(its_out), DupFd(its_err))
-        self.process = _SERVER.Process(target=_run, args=given)
-        self.process.start()
+        self.process = begun(arguments, environment, its_out, its_err, Path.cwd())
         for its in (its_out, its_err):
             os.close(its)
         self.out, self.err = Heard(out), Heard(err)
@@ -78,8 +78,21 @@ class Forked:
         return out, err
 
 
-def _run(arguments: Sequence[str], environment: Mapping[str, str], out: Any, err: Any) -> None:
+def begun(
+    arguments: Sequence[str], environment: Mapping[str, str], out: int, err: int, folder: Path
+) -> ForkServerProcess:
+    """Begin a verb in a folder, with copies of two streams as its output."""
+    given = (tuple(arguments), dict(environment), DupFd(out), DupFd(err), folder)
+    process = _SERVER.Process(target=_run, args=given)
+    process.start()
+    return process
+
+
+def _run(
+    arguments: Sequence[str], environment: Mapping[str, str], out: Any, err: Any, folder: Path
+) -> None:
     """Be a verb: in the process that was forked for it."""
+    os.chdir(folder)
     for stream, mine in ((out, 1), (err, 2)):
         given = stream.detach()
         os.dup2(given, mine)
