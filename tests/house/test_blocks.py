@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import click
 import pytest
 import yaml
 
+from consumer.cli.demo import LEGACY
 from consumer.cli.main import cli
 from consumer.client import LifecycleClient
 from consumer.devstack.platform import Fleet, found_company
@@ -37,7 +39,9 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
 }
-BLOCK = re.compile(r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^ *```sh\n(.*?)^ *```\n(?:\n *```text\n(.*?)^ *```\n)?", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Parsed:
 
 Way = Typed | By | Parsed
 DEMO = Parsed("tests/cli/test_demo.py plays it, on servers that are there")
-TUTORIAL, PROGRAM = "docs/tutorial.md", "workspace-lifecycle"
+PROGRAM = "workspace-lifecycle"
+TUTORIAL, HOW_TO = "docs/tutorial.md", "docs/how-to.md"
 WAYS: Mapping[tuple[str, str], Way] = {
     ("README.md", "make demo"): DEMO,
     ("README.md", "rabbitmqadmin publish"): Typed(needs=("rabbitmqadmin",)),
@@ -84,6 +89,17 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("docs/console.md", f"{PROGRAM} console"): By("tests/console/test_verb.py"),
     ("docs/console.md", f"{PROGRAM} operations"): Typed(),
     ("docs/deploy.md", f"{PROGRAM} declare"): Typed(),
+    (HOW_TO, f"{PROGRAM} tree"): Typed(),
+    (HOW_TO, "WORKSPACE="): Typed(codes=(9,)),
+    (HOW_TO, f"{PROGRAM} operations --limit 1000"): Typed(needs=("jq",)),
+    (HOW_TO, "LIFECYCLE_IMPLICIT_CASCADE="): Typed(),
+    (HOW_TO, f"{PROGRAM} dead-letters"): Typed(),
+    (HOW_TO, f"{PROGRAM} operations --workspace"): Typed(),
+    (HOW_TO, f"{PROGRAM} replay --from 2026-05-28T14:00Z --to"): Typed(needs=("jq",)),
+    (HOW_TO, f"{PROGRAM} doctor"): Typed(),
+    (HOW_TO, f"{PROGRAM} declare"): Typed(),
+    (HOW_TO, f"{PROGRAM} replay --from 2026-05-28T14:00Z --type"): Parsed("asks for a word"),
+    (HOW_TO, f"{PROGRAM} replay --verify"): Typed(needs=("jq",)),
     ("docs/metrics.md", "docker compose"): Parsed("needs Docker"),
     ("docs/recipes.md", "LIFECYCLE_AMQP_URL="): By("tests/house/test_recipes.py"),
     ("docs/recipes.md", "rabbitmqadmin publish"): By("tests/house/test_recipes.py"),
@@ -134,7 +150,11 @@ class Block:
         return WAYS[key]
 
 
-BLOCKS = [Block(page, *found) for page, text in PAGES.items() for found in BLOCK.findall(text)]
+BLOCKS = [
+    Block(page, textwrap.dedent(written), textwrap.dedent(told))
+    for page, text in PAGES.items()
+    for written, told in BLOCK.findall(text)
+]
 
 
 def lines_of(text: str) -> Iterator[list[str]]:
@@ -222,7 +242,7 @@ def _composed(arguments: Sequence[str]) -> None:
 
 @asynccontextmanager
 async def town(settings: Settings, caller: WireCaller) -> AsyncIterator[dict[str, str]]:
-    """Run the program with the incident's five workspaces, which a pause has just stopped.
+    """Run the program with the incident's five workspaces, paused by a caller of the old kind.
 
     Gives what is to be put for the ids of the docs.
     """
@@ -234,9 +254,9 @@ async def town(settings: Settings, caller: WireCaller) -> AsyncIterator[dict[str
         await caller.channel.declare_exchange(name, "topic", durable=True)
     async with (
         running(settings),
-        LifecycleClient(settings.amqp_url.get_secret_value(), source="demo") as client,
+        LifecycleClient(settings.amqp_url.get_secret_value(), source=LEGACY) as client,
     ):
-        summary = await client.pause(top, cascade=True)
+        summary = await client.pause(top)
         await client.wait_settled(summary.operation_id, timeout=30)
         yield {WORKSPACE: str(top), OPERATION: str(summary.operation_id)}
 
@@ -259,7 +279,7 @@ async def test_what_is_typed_does_and_says_what_the_page_tells(
         and isinstance(one.way, Typed)
         and all(map(shutil.which, one.way.needs))
     ]
-    settings = settings_of(executor="ec2")
+    settings = settings_of(executor="ec2", implicit_cascade_apps=(LEGACY,))
     folders = {one.page: tmp_path / one.page.replace("/", "-") for one, _ in typed}
     for folder in folders.values():
         _prepare(folder)
@@ -321,4 +341,4 @@ def masked(text: str) -> list[str]:
         (r"\bi-[0-9a-f]{17}\b", "INSTANCE"),
     ):
         text = re.sub(pattern, word, text)
-    return sorted(text.splitlines())
+    return sorted(line.strip() for line in text.splitlines())

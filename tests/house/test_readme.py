@@ -76,6 +76,37 @@ async def test_the_python_recipe_runs(
     assert capsys.readouterr().out == "2\n"
 
 
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    """To a file that is there, and to a heading that it has."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(DOCS[path])):
+        if re.match(r"https?:", link):
+            continue
+        name, _, heading = link.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.exists(), link
+        assert not heading or heading in anchors(DOCS[there]), link
+
+
+def prose(text: str) -> str:
+    """Give a page without its blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """Name the headings as forges do."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_every_page_is_on_the_map() -> None:
+    """The README leads to docs/index.md, and that to everything else."""
+    assert "(docs/index.md)" in README
+    index = DOCS[ROOT / "docs" / "index.md"]
+    pages = {path.relative_to(ROOT / "docs") for path in DOCS if path.name != "README.md"}
+    assert [page for page in pages if f"({page})" not in index] == [Path("index.md")]
+
+
 def test_the_settings_table_is_the_programs() -> None:
     """Every setting stands in the table, and nothing else does."""
     table = (ROOT / "docs" / "settings.md").read_text()
