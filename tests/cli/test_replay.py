@@ -84,9 +84,9 @@ async def test_commands_are_executed_again_only_when_it_was_typed(
     for missing in (execute[:3], (*execute[:3], "--execute"), execute):
         ran = await cli(*missing)
         assert ran.code == 2, ran
-    wrong = await _typing("yes", amqp_url, database_url, *execute, "--execute")
+    wrong = await typed("yes", amqp_url, database_url, *execute, "--execute")
     assert (wrong[0], "not confirmed" in wrong[1]) == (2, True)
-    right = await _typing("workspace.commands", amqp_url, database_url, *execute, "--execute")
+    right = await typed("workspace.commands", amqp_url, database_url, *execute, "--execute")
     assert (right[0], "1 messages replayed" in right[1]) == (0, True), right
     taken = await caller.take("lifecycle.commands")
     assert (taken.message_id, taken.headers["x-original-routing-key"]) == ("m", "workspace.pause")
@@ -138,7 +138,7 @@ async def test_what_is_not_there_is_named(cli: Cli) -> None:
     )  # fmt: skip
 
 
-async def _typing(
+async def typed(
     text: str, amqp_url: str, database_url: str, *arguments: str
 ) -> tuple[int | None, str]:
     """Run a verb, and type one line."""

@@ -60,7 +60,7 @@ class Typed:
 
 @dataclass(frozen=True)
 class By:
-    """Run by another test, which reads the page."""
+    """Run by another test."""
 
     test: str
 
@@ -98,7 +98,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     (HOW_TO, f"{PROGRAM} replay --from 2026-05-28T14:00Z --to"): Typed(needs=("jq",)),
     (HOW_TO, f"{PROGRAM} doctor"): Typed(),
     (HOW_TO, f"{PROGRAM} declare"): Typed(),
-    (HOW_TO, f"{PROGRAM} replay --from 2026-05-28T14:00Z --type"): Parsed("asks for a word"),
+    (HOW_TO, f"{PROGRAM} replay --from 2026-05-28T14:00Z --type"): By("tests/cli/test_how_to.py"),
     (HOW_TO, f"{PROGRAM} replay --verify"): Typed(needs=("jq",)),
     ("docs/metrics.md", "docker compose"): Parsed("needs Docker"),
     ("docs/recipes.md", "LIFECYCLE_AMQP_URL="): By("tests/house/test_recipes.py"),
