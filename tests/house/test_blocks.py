@@ -127,6 +127,14 @@ WORKSPACE = "9a591777-7480-40d4-85d2-2bf7f3a1a5b5"
 OPERATION = "c69c4ad1-51fc-4506-8dd2-8562bfc9c6ef"
 LETTER = "4f7c1f0e-6d8e-4d0a-9c51-7f1f6c7c9b7a"
 """What stands in the docs for a workspace with four below it, its last pause, and a dead letter."""
+EVENT = {
+    "specversion": "1.0",
+    "id": "e-1",
+    "source": "/billing",
+    "type": "exceeded",
+    "data": {"workspace_id": WORKSPACE, "level": "hard"},
+}
+"""The event.json of the docs."""
 
 
 @dataclass(frozen=True)
@@ -282,9 +290,11 @@ async def test_what_is_typed_does_and_says_what_the_page_tells(
     settings = settings_of(executor="ec2", implicit_cascade_apps=(LEGACY,))
     folders = {one.page: tmp_path / one.page.replace("/", "-") for one, _ in typed}
     for folder in folders.values():
-        _prepare(folder)
+        folder.mkdir()
+        (folder / "event.json").write_text(json.dumps(EVENT))
+    (tmp_path / "triggers.toml").write_text(block_of("toml", "[[trigger]]", "triggers.md"))
     _tell_rabbitmqadmin(tmp_path, stack, settings)
-    with shell(tmp_path, _variables(folder, settings)) as bash:
+    with shell(tmp_path, _variables(tmp_path, settings)) as bash:
         async with town(settings, caller) as ids:
             went = [f"cd {folders[one.page]}\n{_put(one.text, ids)}" for one, _ in typed]
             came = await bash.type(went)
@@ -300,15 +310,6 @@ def _put(text: str, ids: Mapping[str, str]) -> str:
     return text
 
 
-def _prepare(folder: Path) -> None:
-    """Write what the pages take for granted."""
-    folder.mkdir()
-    (folder / "triggers.toml").write_text(block_of("toml", "[[trigger]]", "triggers.md"))
-    event = {"specversion": "1.0", "id": "e-1", "source": "/billing", "type": "exceeded"}
-    data = {"workspace_id": WORKSPACE, "level": "hard"}
-    (folder / "event.json").write_text(json.dumps(event | {"data": data}))
-
-
 def _tell_rabbitmqadmin(home: Path, stack: Stack, settings: Settings) -> None:
     management = urlsplit(stack.management_url)
     vhost = urlsplit(settings.amqp_url.get_secret_value()).path[1:]
@@ -319,13 +320,13 @@ def _tell_rabbitmqadmin(home: Path, stack: Stack, settings: Settings) -> None:
     )
 
 
-def _variables(folder: Path, settings: Settings) -> dict[str, str]:
+def _variables(home: Path, settings: Settings) -> dict[str, str]:
     """Give the environment that the docs take for granted."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIFECYCLE_")}
     return kept | {
         "LIFECYCLE_AMQP_URL": settings.amqp_url.get_secret_value(),
         "LIFECYCLE_DATABASE_URL": settings.database_url.get_secret_value(),
-        "LIFECYCLE_TRIGGERS_FILE": str(folder / "triggers.toml"),
+        "LIFECYCLE_TRIGGERS_FILE": str(home / "triggers.toml"),
     }
 
 

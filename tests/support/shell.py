@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
@@ -86,9 +86,11 @@ def shell(folder: Path, variables: Mapping[str, str]) -> Iterator[Shell]:
             script.write_text(_SCRIPT.format(python=sys.executable, place=str(place)))
             script.chmod(0o755)
             path = os.pathsep.join((short, str(Path(sys.executable).parent), os.environ["PATH"]))
-            yield Shell(folder, {**variables, "PATH": path, "HOME": str(folder)})
-            server.shutdown()
-            thread.join()
+            try:
+                yield Shell(folder, {**variables, "PATH": path, "HOME": str(folder)})
+            finally:
+                server.shutdown()
+                thread.join()
 
 
 def _typed(part: str) -> Typed:
@@ -136,7 +138,8 @@ def _until_it_speaks(
     process = begun(arguments, environment, its, its, folder)
     os.close(its)
     said = _read(ours)
-    os.kill(process.pid or 0, signal.SIGINT)
+    with suppress(ProcessLookupError):  # it has ended by itself; its exit code tells why
+        os.kill(process.pid or 0, signal.SIGINT)
     while more := _read(ours):
         said += more
     os.close(ours)
