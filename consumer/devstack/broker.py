@@ -19,13 +19,12 @@ from consumer.devstack.server import (
     Guarded,
     StackError,
     free_ports,
+    in_memory,
     listens,
     start,
     wait,
 )
 
-_MEMORY = "/dev/shm"  # noqa: S108 (a folder of its own is made in it)
-_PLENTY = 4 * 2**30
 _CONFIGURATION = """\
 listeners.tcp.1 = {host}:{amqp}
 management.tcp.ip = {host}
@@ -202,7 +201,7 @@ def up(nodes: Sequence[Node]) -> None:
 def _home(say: Callable[[str], None]) -> Iterator[Home]:
     script = installed() or install(say)
     names_server = epmd_program()
-    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-", dir=_in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-rabbitmq-", dir=in_memory()))
     (names,) = free_ports(1)
     # The last to end: its guard takes the folder away where this process was killed.
     epmd = start(
@@ -221,13 +220,6 @@ def _home(say: Callable[[str], None]) -> Iterator[Home]:
 
 def _name() -> str:
     return f"lifecycle-{uuid4().hex[:8]}@localhost"
-
-
-def _in_memory() -> str | None:
-    """Choose memory where there is plenty: half of the time of a small node goes into fsync."""
-    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
-        return None
-    return _MEMORY if shutil.disk_usage(_MEMORY).free > _PLENTY else None
 
 
 def _environment(

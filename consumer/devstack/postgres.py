@@ -13,7 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from consumer.devstack.server import HOST, Guarded, StackError, free_ports, start, wait
+from consumer.devstack.server import (
+    HOST,
+    Guarded,
+    StackError,
+    free_ports,
+    in_memory,
+    start,
+    wait,
+)
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
@@ -99,13 +107,15 @@ def private_server(
     """Run a server without authentication on the loopback interface.
 
     `files` are put into its data folder, readable by it alone, `settings` are `name=value`,
-    `programs` is a folder to take instead of the wheel's, and `place` is where its folder is made.
+    `programs` is a folder to take instead of the wheel's, and `place` is where its folder is made:
+    in memory, where there is plenty and it is not said.
 
     Raises:
         StackError: the wheel is not installed, or the server did not start.
 
     """
-    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-", dir=place))
+    where = place or in_memory()
+    folder = Path(tempfile.mkdtemp(prefix="workspace-lifecycle-postgres-", dir=where))
     try:
         user = _other_user()
         programs = programs or _programs(folder, user)

@@ -1,6 +1,8 @@
 """Starting private servers: free ports, guarded processes, waiting until they answer."""
 
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +18,8 @@ HOST = "127.0.0.1"
 _PATIENCE = 90.0
 _WHY = re.compile(r"FATAL|init terminating")  # PostgreSQL's word for it, and Erlang's
 _LONGEST = 300
+_MEMORY = "/dev/shm"  # noqa: S108 (a folder of its own is made in it)
+_PLENTY = 4 * 2**30
 
 
 class StackError(ForeseenError):
@@ -44,6 +48,19 @@ class Guarded:
         lines = [line.strip() for line in reversed(text.split("\n")) if line.strip()]
         why = (line for line in lines if _WHY.search(line))
         return next(why, lines[0] if lines else "it said nothing")[:_LONGEST]
+
+
+def in_memory() -> str | None:
+    """Choose memory for a server's folder where there is plenty, unless TMPDIR chooses.
+
+    Half of the time of a small broker goes into fsync, and that of a database which is made for
+    each test into its files.
+    """
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
+        return None
+    if os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:  # programs may be copied there
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free > _PLENTY else None
 
 
 def free_ports(count: int) -> list[int]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.devstack.server import StackError, free_ports, listens, start, wait
+from consumer.devstack.server import StackError, free_ports, in_memory, listens, start, wait
 
 
 def ended(folder: Path, script: str) -> str:
@@ -49,3 +49,12 @@ def test_a_server_hears_the_signals_its_guard_ignores(tmp_path: Path) -> None:
     server = start(["sh", "-c", "kill -TERM $$; sleep 60"], log=tmp_path / "log")
     assert server.process.wait(20) != 0
     server.stop()
+
+
+def test_where_tmpdir_chooses_it_is_not_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who set it has a reason; else a folder in memory can be made and removed."""
+    monkeypatch.setenv("TMPDIR", "/somewhere")
+    assert in_memory() is None
+    monkeypatch.delenv("TMPDIR")
+    place = in_memory()
+    assert place is None or Path(place).is_dir()
