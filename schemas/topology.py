@@ -17,7 +17,10 @@ from schemas.catalog import (
 )
 
 EXCHANGES = (COMMANDS, EVENTS, DEAD_LETTER)
-DELIVERY_LIMIT = 20
+DELIVERY_LIMIT = 1000
+"""Stands behind the program's own count, for executors that are somebody else's. Each death of a
+process counts for everything that it had in hand, the innocent too: of twenty in a row, RabbitMQ's
+default, commands that nobody ever began would become dead letters."""
 NO_LIMIT = 1_000_000_000
 """RabbitMQ 4 limits every quorum queue to 20 and then drops what has nowhere to go. 3.10 does not
 know -1 for 'no limit'; this number is one that nobody reaches by looking at a dead letter."""

@@ -69,7 +69,7 @@ async def test_work_queues_are_quorum_queues_that_lose_nothing(
     assert queue["durable"]
     assert queue["arguments"] == {
         "x-queue-type": "quorum",
-        "x-delivery-limit": 20,
+        "x-delivery-limit": 1000,
         "x-dead-letter-exchange": "lifecycle.dead-letter",
         "x-dead-letter-routing-key": name,
         "x-dead-letter-strategy": "at-least-once",

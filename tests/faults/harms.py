@@ -15,6 +15,8 @@ from tests.support.trial import SECONDS, connected
 ROLE = "program"
 Harm = Callable[[Server], Awaitable[None]]
 _WHILE = 1.0
+_RECOVERED = 10.0
+"""Seconds in which a server that restarts by itself serves again."""
 _SEGMENTS = 20
 _MUCH = "repeat('x', 4000000)"
 _TABLES = (
@@ -160,9 +162,17 @@ async def conflicting(server: Server) -> None:
 
 
 async def filled(server: Server) -> None:
-    """Leave no byte on the disk of its tables, for a while."""
+    """Leave no byte on the disk of its tables, for a while.
+
+    Where that left none for its log it has ended, and is started again.
+    """
     async with _no_space(server):
         await asyncio.sleep(_WHILE)
+    try:
+        async with asyncio.timeout(_RECOVERED):
+            await answering(server)
+    except TimeoutError:
+        await _ended(server, signal.SIGQUIT, 0)
 
 
 async def panicked(server: Server) -> None:
