@@ -6,6 +6,7 @@ came more than once under one id is counted; an effect under two ids is an error
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -75,7 +76,8 @@ class _Trail:
 async def drained(load: Load, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Wait until nothing is on its way: no command, no result, no outbox row, nothing open.
 
-    A queue does not tell what a consumer has in hand: a command is done when it is recorded.
+    As long as it becomes less there is no hurry. A queue does not tell what a consumer has in
+    hand: a command is done when it is recorded.
     """
     left = (
         "select (select $1 - count(distinct message_id) from lifecycle.operation)"
@@ -83,10 +85,12 @@ async def drained(load: Load, connection: "asyncpg.Connection[asyncpg.Record]") 
         " + (select count(*) from lifecycle.operation where settled_at is null"
         " and outcome = 'carried')"
     )
-    quiet, end = 0, time.monotonic() + _PATIENCE
+    quiet, end, least = 0, time.monotonic() + _PATIENCE, math.inf
     while quiet < 3:
         ready = {queue: await _ready(load.channel, queue) for queue in WORK_QUEUES}
         unfinished = await connection.fetchval(left, len(load.sent))
+        if unfinished < least:
+            least, end = unfinished, time.monotonic() + _PATIENCE
         assert time.monotonic() < end, f"still waiting: {ready}, {unfinished} are unfinished"
         quiet = 0 if any(ready.values()) or unfinished else quiet + 1
         await asyncio.sleep(0.1)
