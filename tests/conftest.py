@@ -16,9 +16,12 @@ from consumer.broker.topology import declare
 from consumer.devstack.lease import database, vhost
 from consumer.devstack.platform import aws_environment, create_workspaces
 from consumer.devstack.stack import Stack, embedded
+from consumer.observe import listening
 from consumer.settings import Settings
 from consumer.store.migrate import migrate
 from consumer.store.pool import Database, opened
+from tests.broker.gate import Gate, gate_before
+from tests.broker.tools import Facts
 from tests.support.caller import WireCaller
 from tests.support.documented import Users, documented_users
 from tests.support.forest import Forest
@@ -54,6 +57,21 @@ def amqp_url(stack: Stack) -> Iterator[str]:
     """Lease a vhost."""
     with vhost(stack) as url:
         yield url
+
+
+@pytest.fixture
+async def gate(amqp_url: str) -> AsyncIterator[Gate]:
+    """Put a gate before the broker."""
+    async with gate_before(amqp_url) as before:
+        yield before
+
+
+@pytest.fixture
+def facts() -> Iterator[Facts]:
+    """Hear what the program says of itself."""
+    heard = Facts()
+    with listening(heard.listen):
+        yield heard
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A stream to be archived, a bucket to archive into, and what is written there."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import aio_pika
 import pytest
@@ -11,19 +11,9 @@ from consumer.audit.bucket import Bucket
 from consumer.audit.lag import Limit
 from consumer.broker.stream import Stream
 from consumer.broker.topology import declare
-from consumer.observe import listening
 from consumer.store.pool import Database
 from schemas.catalog import AUDIT_STREAM
 from tests.audit.filling import Filler
-from tests.broker.tools import Facts
-
-
-@pytest.fixture
-def facts() -> Iterator[Facts]:
-    """Hear what the program says."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Facts, a gate and a bystander for every test of the broker room."""
+"""A bystander and the management API for every test of the broker room."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,26 +9,9 @@ import pytest
 
 from consumer.devstack.management import call
 from consumer.devstack.stack import Stack
-from consumer.observe import listening
-from tests.broker.gate import Gate, gate_before
-from tests.broker.tools import PATIENCE, Bystander, Facts, bystander
+from tests.broker.tools import PATIENCE, Bystander, bystander
 
 Management = Callable[..., Coroutine[Any, Any, Any]]
-
-
-@pytest.fixture
-def facts() -> Iterator[Facts]:
-    """Hear what is said."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
-
-
-@pytest.fixture
-async def gate(amqp_url: str) -> AsyncIterator[Gate]:
-    """Put a gate before the broker."""
-    async with gate_before(amqp_url) as before:
-        yield before
 
 
 @pytest.fixture

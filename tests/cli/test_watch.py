@@ -18,7 +18,7 @@ from consumer.cli.watch import _news
 from consumer.client import Course
 from consumer.store.targets import expire_targets
 from schemas.results import Stopped
-from tests.broker.gate import Gate, gate_before
+from tests.broker.gate import Gate
 from tests.cli.conftest import Cli, Ran
 from tests.store.carried import pause
 from tests.support.caller import WireCaller
@@ -90,13 +90,6 @@ class Fleet:
 def fleet(caller: WireCaller) -> Fleet:
     """Stand in for an executor."""
     return Fleet(caller)
-
-
-@pytest.fixture
-async def gate(amqp_url: str) -> AsyncIterator[Gate]:
-    """Put a gate before the broker."""
-    async with gate_before(amqp_url) as before:
-        yield before
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Forged orders and results: what nobody decided is not carried out, and settles nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
-from consumer.observe import listening
 from consumer.settings import Settings
 from tests.broker.tools import Facts
 from tests.contract.answering import orders, paused, say, send_order
@@ -18,14 +17,6 @@ from tests.support.program import running
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
-
-
-@pytest.fixture
-def facts() -> Iterator[Facts]:
-    """Hear what is said."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.mark.parametrize(

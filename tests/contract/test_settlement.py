@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -50,14 +50,6 @@ SPOILT: Mapping[str, Mapping[str, Any]] = {
     "NUL": {"detail": "a\x00b"},
     "half a character": {"detail": "\ud800"},
 }
-
-
-@pytest.fixture
-async def facts() -> AsyncIterator[Facts]:
-    """Hear what the program says of itself, to know when it has taken something in."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.mark.usefixtures("program")

@@ -1,24 +1,13 @@
 """contract.md, compensation: what failed is what it was, where nothing newer stands."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from consumer.observe import listening
 from tests.broker.tools import Facts
 from tests.contract.answering import counts, orders, paused, resumed, rows_of, say
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 
 ASLEEP = ("offline", "failed", "hibernated")
-
-
-@pytest.fixture
-async def facts() -> AsyncIterator[Facts]:
-    """Hear what the program says of itself, to know when it has taken something in."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.mark.usefixtures("program")

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from consumer import app
-from consumer.observe import listening
 from consumer.settings import Settings
 from tests.broker.tools import Facts
 from tests.contract.answering import (
@@ -28,14 +27,6 @@ from tests.support.forest import Forest
 from tests.support.program import process, running
 
 ASLEEP = ("offline", "failed", "hibernated")
-
-
-@pytest.fixture
-async def facts() -> AsyncIterator[Facts]:
-    """Hear what the program says of itself, to know when it has taken something in."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.mark.usefixtures("program")

@@ -1,6 +1,6 @@
 """Who says it: the policy file goes by users that RabbitMQ verifies, and nobody gets round it."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -11,7 +11,6 @@ from aio_pika.exceptions import ChannelPreconditionFailed
 from consumer.broker.connection import RefusedError
 from consumer.client import LifecycleClient, RejectedError
 from consumer.devstack.stack import Stack
-from consumer.observe import listening
 from consumer.rules import Grant, Rules
 from consumer.settings import Settings
 from schemas.events import Summary
@@ -29,14 +28,6 @@ EVERYBODY = Rules(require_user_id=False, default=Grant(cascade=True))
 def user(amqp_url: str) -> str:
     """Give the user as whom the tests and the program are connected."""
     return urlsplit(amqp_url).username or "guest"
-
-
-@pytest.fixture
-def facts() -> Iterator[Facts]:
-    """Hear what is said."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from aio_pika.abc import AbstractExchange
 
 from consumer.app import ROLES, serve
 from consumer.broker.topology import declare, exists
-from consumer.observe import listening
 from consumer.rules import Rule, Rules
 from consumer.settings import Settings
 from consumer.trigger import Trigger, Triggers
@@ -62,14 +61,6 @@ class Billing:
     async def say(self, body: bytes, **properties: Any) -> None:
         """Publish anything."""
         await self.exchange.publish(aio_pika.Message(body, **properties), KEY)
-
-
-@pytest.fixture
-def facts() -> Iterator[Facts]:
-    """Hear what the program says of itself."""
-    heard = Facts()
-    with listening(heard.listen):
-        yield heard
 
 
 @pytest.fixture
