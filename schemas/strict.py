@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -121,6 +122,13 @@ def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+"""To make either takes longer than most messages do."""
+
+
 def parse_json(body: bytes) -> Any:
     """Parse RFC 8259 JSON, refusing duplicate names, NaN and infinities, and hostile nesting.
 
@@ -128,13 +136,10 @@ def parse_json(body: bytes) -> Any:
         ValueError: the body is not JSON in this dialect. The text never repeats the input.
 
     """
+    if body.startswith(BOM_UTF8):
+        raise ValueError("the body is not JSON: it begins with a BOM (RFC 8259, section 8.1)")
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise ValueError("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -150,4 +155,4 @@ def parse_json(body: bytes) -> Any:
 
 def canonical_json(value: Any) -> bytes:
     """Write a parsed value so that equal values give equal bytes, whatever their spelling was."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return _ENCODER.encode(value).encode()

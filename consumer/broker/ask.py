@@ -11,6 +11,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from consumer.broker.confirming import ConfirmingChannel
 from consumer.broker.connection import (
     TIMEOUT,
     Backoff,
@@ -178,7 +179,7 @@ class Caller:
 async def _open_line(url: str, name: str) -> _Line:
     link = await open_link(url, name)
     try:
-        channel = await link.confirming("asking")
+        channel = await link.own(ConfirmingChannel, "asking")
         line = _Line(link, Outlet(channel, link.fail, link.user_id))
         with translating("consume the answers"):
             await channel.basic_consume(REPLY_TO, line.answer, no_ack=True, timeout=TIMEOUT)

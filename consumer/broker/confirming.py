@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-from aiormq.abc import ChannelFrame, ConfirmationFrameType
-from aiormq.channel import Channel
+from aiormq.abc import ChannelFrame, ConfirmationFrameType, TimeoutType
 from aiormq.connection import Connection
-from pamqp.commands import Basic, Confirm
+from pamqp.commands import Basic, Channel, Confirm
 from pamqp.header import ContentHeader
+
+from consumer.broker.channel import OwnChannel
 
 Receipt = Literal["confirmed", "returned", "failed"]
 
@@ -71,20 +72,19 @@ class Run:
                 self.done.set_result(None)
 
 
-class ConfirmingChannel(Channel):
-    """Publishes runs of frames; everything else is as in aiormq, whose own confirms are off.
-
-    Attributes:
-        reason: what closed it.
-
-    """
+class ConfirmingChannel(OwnChannel):
+    """Publishes runs of frames; everything else is as in aiormq, whose own confirms are off."""
 
     def __init__(self, connector: Connection, number: int) -> None:
-        super().__init__(connector, number, publisher_confirms=False, on_return_raises=False)
-        self.reason: BaseException | None = None
+        super().__init__(connector, number)
         self._tag = 0
         self._runs: deque[Run] = deque()
-        self.closing.add_done_callback(self._break)
+
+    async def open(self, timeout: TimeoutType = None) -> Channel.OpenOk:  # noqa: ASYNC109 (aiormq's)
+        """Open it, and have the broker confirm."""
+        opened = await super().open(timeout)
+        await self.rpc(Confirm.Select(), timeout)
+        return opened
 
     async def write(self, frames: bytes, ids: Sequence[str]) -> Run:
         """Write messages, all different in their ids, and give the run to wait for."""
@@ -115,18 +115,8 @@ class ConfirmingChannel(Channel):
         identity = returned.header.properties.message_id or ""
         any(run.returned(identity) for run in self._runs)
 
-    def _break(self, closed: asyncio.Future[None]) -> None:
-        self.reason = None if closed.cancelled() else closed.exception()
+    def _closed(self, closed: asyncio.Future[None]) -> None:
+        super()._closed(closed)
         for run in self._runs:
             run.broken()
         self._runs.clear()
-
-
-async def open_confirming(connection: Connection) -> ConfirmingChannel:
-    """Open such a channel on an open connection."""
-    number = max(connection.channels, default=0) + 1
-    channel = ConfirmingChannel(connection, number)
-    connection.channels[number] = channel
-    await channel.open()
-    await channel.rpc(Confirm.Select())
-    return channel

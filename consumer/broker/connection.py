@@ -27,7 +27,7 @@ from yarl import URL
 
 from consumer import observe
 from consumer.address import AddressError, check_files, query_of
-from consumer.broker.confirming import ConfirmingChannel, open_confirming
+from consumer.broker.channel import OwnChannel
 from consumer.broker.identity import user_of
 from consumer.broker.nodes import Nodes, nodes_of, urls_of, vhost_of
 from consumer.broker.transport import TolerantConnection, TolerantTransport
@@ -35,6 +35,7 @@ from consumer.message import UnavailableError
 from consumer.tls import Names, refused
 
 T = TypeVar("T")
+C = TypeVar("C", bound=OwnChannel)
 
 HEARTBEAT = 10
 """Seconds. The broker drops a silent client after two, aiormq a silent broker after about three."""
@@ -191,14 +192,14 @@ class Link:
         assert isinstance(channel, Channel)
         return channel
 
-    async def confirming(self, purpose: str, *, vital: bool = True) -> ConfirmingChannel:
-        """Open a channel that publishes runs of messages."""
+    async def own(self, kind: type[C], purpose: str, *, vital: bool = True) -> C:
+        """Open a channel of a kind of our own; the loss of a vital one is the link's."""
         transport = self._connection.transport
         assert transport is not None
         assert isinstance(transport.connection, Connection)
         with translating(f"open the channel for {purpose}"):
             async with asyncio.timeout(TIMEOUT):
-                channel = await open_confirming(transport.connection)
+                channel = await kind.opened(transport.connection)
         if vital:
             lost = f"channel for {purpose}"
             channel.closing.add_done_callback(

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from functools import partial
+from itertools import chain, count
 from time import perf_counter
 from typing import TypeVar
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
 
 from consumer import observe
 from consumer.broker.connection import TIMEOUT, Backoff, Link, cancelled, keep, pause, translating
+from consumer.broker.consuming import ConsumingChannel
 from consumer.broker.parking import Parking, UnparkableError, reason
 from consumer.broker.suspects import SUSPECT, OverError, UnendedError, Watch
 from consumer.broker.topology import declare_on
@@ -27,22 +29,22 @@ Handle = Callable[[Inbound], Awaitable[None]]
 class _Session:
     """One life of a channel: deliveries can be settled nowhere else. `over` ends all waiting."""
 
-    channel: AbstractChannel
+    channel: ConsumingChannel
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def ack(self, held: DeliveredMessage) -> None:
+    def ack(self, held: DeliveredMessage) -> None:
         with translating("acknowledge"):
-            await self.channel.basic_ack(_tag(held))
+            self.channel.ack(_tag(held))
 
     async def reject(self, held: DeliveredMessage, *, requeue: bool) -> None:
         """Give up an attempt that counts."""
         with translating("reject"):
-            await self.channel.basic_reject(_tag(held), requeue=requeue)
+            await self.channel.reject(_tag(held), requeue=requeue)
 
     async def give_back(self, held: DeliveredMessage) -> None:
         """Give back what was not tried: on RabbitMQ 4.3 that does not count against it."""
         with translating("give back"):
-            await self.channel.basic_nack(_tag(held), requeue=True)
+            await self.channel.give_back(_tag(held))
 
 
 def _tag(held: DeliveredMessage) -> int:
@@ -96,7 +98,7 @@ class Consumer:
 
     async def _serve(self, link: Link, ready: Callable[[], None], stop: asyncio.Event) -> None:
         await declare_on(link, self._queues)
-        channel = await link.underlay(self._queue)
+        channel = await link.own(ConsumingChannel, self._queue)
         channel.on_consumer_cancel_callbacks.add(
             lambda _: link.fail(f"the broker cancelled the consumer of {self._queue}")
         )
@@ -111,18 +113,16 @@ class Consumer:
         with translating("cancel the consumer"):
             await channel.basic_cancel(tag, timeout=TIMEOUT)
         await self._empty_hands()
+        await channel.flush()
 
     async def _consume(self, session: _Session) -> str:
         with translating(f"consume {self._queue}"):
             await session.channel.basic_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
-            answer = await session.channel.basic_consume(
-                self._queue, lambda held: self._take(session, held), timeout=TIMEOUT
-            )
-        assert answer.consumer_tag is not None
-        return answer.consumer_tag
+            async with asyncio.timeout(TIMEOUT):
+                return await session.channel.consume(self._queue, partial(self._take, session))
 
-    async def _take(self, session: _Session, held: DeliveredMessage) -> None:
-        """Start a task of our own: aiormq cancels the one this runs in when its channel closes."""
+    def _take(self, session: _Session, held: DeliveredMessage) -> None:
+        """Start a task that the channel's end does not cancel."""
         hand = asyncio.ensure_future(self._settle(session, held))
         self._hands.add(hand)
         hand.add_done_callback(self._hands.discard)
@@ -149,7 +149,7 @@ class Consumer:
         began = perf_counter()
         failure = _unreadable(held) or await self._watched(session, message)
         if failure is None:
-            await session.ack(held)
+            session.ack(held)
             observe.say("delivery.acknowledged", seconds=perf_counter() - began)
         elif isinstance(failure, UnreadableError) or message.deliveries + 1 >= self._attempts:
             await self._park(session, held, failure)
@@ -195,7 +195,8 @@ class Consumer:
 
     def _tries(self, message: Inbound) -> Callable[[], Awaitable[None]]:
         """Hand a message to the handler, each time as one that was handed to it once more."""
-        tries = (replace(message, tries=number) for number in count())
+        again = (replace(message, tries=number) for number in count(1))
+        tries = chain((message,), again)
         return lambda: self._handle(next(tries))
 
     async def _park(self, session: _Session, held: DeliveredMessage, failure: Exception) -> None:
@@ -204,7 +205,7 @@ class Consumer:
         except UnparkableError:
             await session.reject(held, requeue=False)
         else:
-            await session.ack(held)
+            session.ack(held)
         observe.say("delivery.parked", why=reason(failure))
 
 

@@ -112,12 +112,12 @@ class Outlet:
 
 async def open_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss is the loss of the link."""
-    return Outlet(await link.confirming(purpose), link.fail, link.user_id)
+    return Outlet(await link.own(ConfirmingChannel, purpose), link.fail, link.user_id)
 
 
 async def open_side_outlet(link: Link, purpose: str) -> Outlet:
     """Open an outlet whose loss leaves the rest of the link as it is."""
-    channel = await link.confirming(purpose, vital=False)
+    channel = await link.own(ConfirmingChannel, purpose, vital=False)
     return Outlet(channel, lambda _: None, link.user_id)
 
 

@@ -22,6 +22,8 @@ from yarl import URL
 _METHOD, _HEADER = b"\x01", b"\x02"
 _DELIVER = b"\x00\x3c\x00\x3c"
 _BLOCKED, _UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"
+_AHEAD = 131_072
+"""Bytes: of RabbitMQ's default frame_max, and of what asyncio keeps of a socket."""
 _PROPERTIES = 12
 """Where they begin in a content header: after class, weight (two bytes each) and body size."""
 _SIZES = {
@@ -116,20 +118,27 @@ class TolerantReader:
         self, reader: asyncio.StreamReader, on_blocked: Callable[[str | None], None]
     ) -> None:
         self._reader, self._on_blocked = reader, on_blocked
+        self._ahead, self._at = b"", 0
         self._part = 0
         self._kind = b""
 
     def at_eof(self) -> bool:
         """Tell whether the broker has ended."""
-        return self._reader.at_eof()
+        return self._at == len(self._ahead) and self._reader.at_eof()
 
     async def read(self, count: int = -1) -> bytes:
         """Read what there is."""
-        return await self._reader.read(count)
+        ahead, self._ahead, self._at = self._ahead[self._at :], b"", 0
+        return ahead + await self._reader.read(count)
 
     async def readexactly(self, count: int) -> bytes:
         """Read one part of a frame; of the last one, mend what could not be read otherwise."""
-        data = await self._reader.readexactly(count)
+        end = self._at + count
+        if end > len(self._ahead):
+            await self._read_ahead(count)
+            end = count
+        data = self._ahead[self._at : end]
+        self._at = end
         part, self._part = self._part, (self._part + 1) % 3
         if part == 0:
             self._kind = data
@@ -139,6 +148,19 @@ class TolerantReader:
             if self._kind == _METHOD:
                 return self._method(data)
         return data
+
+    async def _read_ahead(self, count: int) -> None:
+        """Have at least so many bytes, and what came with them: a read costs more than a frame."""
+        parts = [self._ahead[self._at :]]
+        self._ahead, self._at = b"", 0
+        missing = count - len(parts[0])
+        while missing > 0:
+            part = await self._reader.read(_AHEAD)
+            if not part:
+                raise asyncio.IncompleteReadError(b"".join(parts), count)
+            parts.append(part)
+            missing -= len(part)
+        self._ahead = b"".join(parts)
 
     def _method(self, data: bytes) -> bytes:
         """Read over a method's shoulder: its class and number, its arguments, the end's byte."""

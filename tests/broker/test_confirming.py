@@ -7,7 +7,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.broker.confirming import Receipt, Run
+from consumer.broker.confirming import ConfirmingChannel, Receipt, Run
 from consumer.broker.connection import connected
 from consumer.broker.frames import Frames
 from tests.broker.tools import event
@@ -58,7 +58,7 @@ async def test_an_id_of_another_run_is_not_returned_here() -> None:
 async def test_runs_are_confirmed_each_on_its_own(declared_url: str) -> None:
     """Several at once on one channel, one of them empty."""
     async with connected(declared_url, "test") as link:
-        channel = await link.confirming("a test")
+        channel = await link.own(ConfirmingChannel, "a test")
         frames = Frames(channel.number, 4096)
         runs = []
         for start in range(0, 900, 300):
@@ -74,7 +74,7 @@ async def test_runs_are_confirmed_each_on_its_own(declared_url: str) -> None:
 async def test_a_closed_channel_tells_why_and_takes_nothing_more(declared_url: str) -> None:
     """What is written after it has failed at once."""
     async with connected(declared_url, "test") as link:
-        channel = await link.confirming("a test", vital=False)
+        channel = await link.own(ConfirmingChannel, "a test", vital=False)
         frames = Frames(channel.number, 4096)
         lost = await channel.write(frames.write(event("x", exchange="none")), ["x"])
         await lost.done
@@ -88,7 +88,7 @@ async def test_a_closed_channel_tells_why_and_takes_nothing_more(declared_url: s
 async def test_the_loss_of_a_vital_channel_is_the_links(declared_url: str, vital: bool) -> None:
     """Only then is the connection given up."""
     async with connected(declared_url, "test") as link:
-        channel = await link.confirming("a test", vital=vital)
+        channel = await link.own(ConfirmingChannel, "a test", vital=vital)
         frames = Frames(channel.number, 4096)
         await (await channel.write(frames.write(event("x", exchange="none")), ["x"])).done
         assert link.lost.done() is vital

@@ -109,6 +109,25 @@ async def test_nothing_is_acknowledged_before_its_handler_returned(
     assert await wire.emptied(COMMANDS_QUEUE)
 
 
+async def test_one_that_ends_first_is_acknowledged_alone(
+    wire: Bystander, gate: Gate, facts: Facts, handler: Handler
+) -> None:
+    """Those that came before it and are in hand yet come again when the connection is lost."""
+    release = asyncio.Semaphore(0)
+    handler.on[b"slow"] = _acquiring(release)
+    for body in (b"slow", b"quick", b"slow"):
+        await wire.send(body=body)
+    async with running(consumer(gate.url, handler)):
+        await facts.wait("delivery.acknowledged")
+        await wire.emptied("lifecycle.results")  # a while after which the broker has it, too
+        gate.cut()
+        assert await handler.called(5) == [b"slow", b"quick", b"slow", b"slow", b"slow"]
+        for _ in range(4):
+            release.release()
+        await facts.wait("delivery.acknowledged", 3)
+    assert await wire.emptied(COMMANDS_QUEUE)
+
+
 async def test_stop_lets_what_is_in_hand_end_and_acknowledges_it(
     wire: Bystander, declared_url: str, handler: Handler
 ) -> None:
@@ -218,7 +237,9 @@ async def test_a_channel_closed_by_the_broker_is_opened_again(
     """A channel that the broker closes is rebuilt with everything on it."""
     service = Watched(declared_url, COMMANDS_QUEUE, handler.handle, prefetch=1)
     async with running(service):
-        channel = await service.links[0]._channels[-1].get_underlay_channel()
+        transport = service.links[0]._connection.transport
+        assert transport is not None
+        channel = [*transport.connection.channels.values()][-1]
         with pytest.raises(Exception, match="NOT_FOUND"):
             await channel.queue_declare("no-such-queue", passive=True)
         await facts.wait("consumer.started", 2)

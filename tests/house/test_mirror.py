@@ -18,6 +18,7 @@ WITHOUT = {
     "consumer/cli/paper.py": "what the verbs print; tests/cli/test_verbs.py",
     "consumer/cli/schemas.py": "one verb; tests/cli/test_verbs.py",
     "consumer/cli/workspace.py": "what Tab finds; tests/cli/test_completion.py",
+    "consumer/broker/channel.py": "what two channels share; tests/broker/test_confirming.py",
     "consumer/broker/depth.py": "counts for the console; tests/console/test_server.py",
     "consumer/cli/console.py": "one verb; tests/console/test_verb.py",
     "consumer/console/feed.py": "what the console tells; tests/console/test_server.py",

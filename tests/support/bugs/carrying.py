@@ -2,7 +2,7 @@
 
 from tests.support.planting import Change, bug, several
 
-_CONSUME = "consumer/broker/consume.py"
+_CONSUME, _CONSUMING = "consumer/broker/consume.py", "consumer/broker/consuming.py"
 _RELAY = "consumer/relay/relay.py"
 
 CONSUMING = (
@@ -12,17 +12,25 @@ CONSUMING = (
             Change(
                 _CONSUME,
                 "        failure = _unreadable(held) or await self._watched(session, message)\n",
-                "        await session.ack(held)\n"
+                "        session.ack(held)\n"
                 "        failure = _unreadable(held) or await self._watched(session, message)\n",
             ),
             Change(
                 _CONSUME,
-                "        if failure is None:\n            await session.ack(held)\n",
+                "        if failure is None:\n            session.ack(held)\n",
                 "        if failure is None:\n",
             ),
         ),
         "tests/broker/test_consume.py::test_nothing_is_acknowledged_before_its_handler_returned",
         "tests/broker/test_consume.py::test_stop_gives_back_what_waits_for_another_try",
+    ),
+    bug(
+        "an acknowledgement takes along what is still in hand",
+        _CONSUMING,
+        "Ack(tag, multiple=False) for tag in alone",
+        "Ack(tag, multiple=True) for tag in alone",
+        "tests/broker/test_consuming.py::test_what_is_done_is_acknowledged_and_nothing_else",
+        "tests/broker/test_consume.py::test_one_that_ends_first_is_acknowledged_alone",
     ),
     bug(
         "a consumer that the broker cancelled is not started again",
@@ -37,8 +45,9 @@ CONSUMING = (
     bug(
         "a channel that was closed is not missed",
         "consumer/broker/connection.py",
-        """            lost = f"channel for {purpose}"
-            channel.close_callbacks.add(lambda _, error: self.fail(f"{lost} {describe(error)}"))
+        """            channel.closing.add_done_callback(
+                lambda _: self.fail(f"{lost} {describe(channel.reason)}")
+            )
 """,
         "            pass\n",
         "tests/broker/test_consume.py::test_a_channel_closed_by_the_broker_is_opened_again",
@@ -48,8 +57,8 @@ CONSUMING = (
         (
             Change(
                 _CONSUME,
-                "            await self.channel.basic_ack(_tag(held))\n",
-                "            await _NEWEST[-1].basic_ack(_tag(held))\n",
+                "            self.channel.ack(_tag(held))\n",
+                "            _NEWEST[-1].ack(_tag(held))\n",
             ),
             Change(
                 _CONSUME,
@@ -60,16 +69,16 @@ CONSUMING = (
                 _CONSUME,
                 "Handle = Callable[[Inbound], Awaitable[None]]\n",
                 "Handle = Callable[[Inbound], Awaitable[None]]\n"
-                "_NEWEST: list[AbstractChannel] = []\n",
+                "_NEWEST: list[ConsumingChannel] = []\n",
             ),
         ),
         "tests/broker/test_consume.py::test_nothing_is_acknowledged_before_its_handler_returned",
     ),
     bug(
         "a failure is nacked, which a later RabbitMQ does not count",
-        _CONSUME,
-        "await self.channel.basic_reject(_tag(held), requeue=requeue)",
-        "await self.channel.basic_nack(_tag(held), requeue=requeue)",
+        _CONSUMING,
+        "await self.basic_reject(tag, requeue=requeue)",
+        "await self.basic_nack(tag, requeue=requeue)",
         "tests/broker/test_wire.py::"
         "test_a_failure_is_rejected_and_what_was_not_tried_is_given_back",
     ),
@@ -87,12 +96,12 @@ CONSUMING = (
             Change(
                 _CONSUME,
                 "            await _insist(session, lambda: self._parking.park(held, failure))\n",
-                "            await session.ack(held)\n"
+                "            session.ack(held)\n"
                 "            await _insist(session, lambda: self._parking.park(held, failure))\n",
             ),
             Change(
                 _CONSUME,
-                "        else:\n            await session.ack(held)\n"
+                "        else:\n            session.ack(held)\n"
                 '        observe.say("delivery.parked"',
                 '        observe.say("delivery.parked"',
             ),
