@@ -34,6 +34,12 @@ def query_of(url: str, schemes: Collection[str], example: str) -> Mapping[str, s
     return query
 
 
+def place(url: str) -> str:
+    """Show where a URL that can be used leads, and nothing of who goes there."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def check_files(query: Mapping[str, str], names: Names) -> None:
     """Make sure that the files of TLS that a query names can be read.
 

@@ -7,7 +7,8 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from consumer.address import AddressError, check_files, query_of
+from consumer.address import AddressError, check_files, place, query_of
+from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
 from consumer.observe import say
 from consumer.store.statements import load
@@ -31,6 +32,11 @@ AWAY = (
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+)
+_UNFIT = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.InsufficientPrivilegeError,
 )
 _TRIES = 8
 STEADY = {
@@ -59,6 +65,10 @@ _T = TypeVar("_T")
 
 class NotAdmittedError(UnavailableError):
     """Waiting is no use: the database refuses our role or certificate, or we refuse its."""
+
+
+class UnfitError(ForeseenError):
+    """A table, a column or a right is not there: this is another database, or another role."""
 
 
 class StaleError(Exception):
@@ -147,13 +157,14 @@ def admitting(url: str) -> Iterator[None]:
     try:
         yield
     except (*AWAY, asyncpg.PostgresError, ValueError) as error:
+        name = f"the database at {place(url)}"
         if why := refused(error, TLS):
-            raise NotAdmittedError(f"the database is not available: {why}") from error
+            raise NotAdmittedError(f"{name} is not available: {why}") from error
         if "rejected SSL upgrade" in str(error):
-            raise NotAdmittedError("the database has no TLS, and sslmode= asks for it") from error
+            raise NotAdmittedError(f"{name} has no TLS, and sslmode= asks for it") from error
         is_away = isinstance(error, AWAY) and not isinstance(error, ValueError)
         kind = UnavailableError if is_away else NotAdmittedError
-        raise kind(f"the database is not available: {text_of(error)}") from error
+        raise kind(f"{name} is not available: {text_of(error)}") from error
 
 
 def _check(url: str) -> None:
@@ -177,6 +188,7 @@ async def opened(url: str, size: int, *, steady: bool = False) -> AsyncIterator[
     Raises:
         UnavailableError: the database cannot be reached now.
         NotAdmittedError: it can, and does not let us in.
+        UnfitError: what the block wanted of it is not there.
 
     """
     with admitting(url):
@@ -190,6 +202,11 @@ async def opened(url: str, size: int, *, steady: bool = False) -> AsyncIterator[
         )
     try:
         yield Database(pool)
+    except _UNFIT as error:
+        raise UnfitError(
+            f"the database at {place(url)} is not the one, or not open to this role: "
+            f"{text_of(error)}: see its URL, and `workspace-lifecycle doctor`"
+        ) from error
     finally:
         await _close(pool)
 

@@ -48,6 +48,24 @@ async def test_tree_of_nobody(cli: Cli) -> None:
     assert "00000000-0000-4000-8000-000000000000" in ran.err
 
 
+async def test_the_wrong_database_is_named(cli: Cli, empty_database_url: str) -> None:
+    """Where it is, what it lacks and where to look, in a line."""
+    ran = await cli("tree", "--database-url", empty_database_url)
+    (line,) = ran.err.splitlines()
+    assert ran.code == 1
+    assert empty_database_url.rpartition("@")[2] in line
+    assert 'relation "workspaces" does not exist' in line
+    assert "doctor" in line
+
+
+async def test_a_database_that_does_not_answer_is_named_and_no_password(cli: Cli) -> None:
+    """Host, port and name are what somebody has to look at."""
+    ran = await cli("tree", "--database-url", "postgresql://me:secret@127.0.0.1:1/platform")
+    assert ran.code == 1
+    assert "the database at 127.0.0.1:1/platform is not available" in ran.err
+    assert "secret" not in ran.err
+
+
 async def test_schemas_writes_and_finds_stale_files(cli: Cli, tmp_path: Path) -> None:
     """What was written is not stale; what was changed is, by name."""
     assert (await cli("schemas", "--out", tmp_path)).code == 0
