@@ -1,9 +1,11 @@
 """URLs of servers, with passwords in them: what is wrong with one is said without repeating it."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
+from consumer.foreseen import ForeseenError
 from consumer.tls import Names
 
 _MAY_HOLD_AT = frozenset({"user_id", "user", "password"})
@@ -11,6 +13,25 @@ _MAY_HOLD_AT = frozenset({"user_id", "user", "password"})
 
 class AddressError(Exception):
     """A URL that cannot be used; the text says why, and shows nothing of it but file names."""
+
+
+class TakenError(ForeseenError):
+    """An address cannot be listened on."""
+
+
+@contextmanager
+def taking(host: str, port: int, where: str) -> Iterator[None]:
+    """Tell what keeps somebody from listening on an address that is set in `where`.
+
+    Raises:
+        TakenError: naming both.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise TakenError(f"cannot listen on {host}:{port}: {why}: see {where}") from error
 
 
 def query_of(url: str, schemes: Collection[str], example: str) -> Mapping[str, str]:

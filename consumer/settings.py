@@ -68,6 +68,8 @@ def _held(path: Path, variable: str) -> str:
 
 CREDENTIALS = ("amqp_url", "database_url", "console_token")
 _YEAR = 31_536_000
+_ADDRESS = r"^.*:([0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$"
+"""host:port. A port above 65535 would be taken modulo 65536, which nobody means."""
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
@@ -170,7 +172,7 @@ class Settings(Declared):
     keep_days: Annotated[float, Gt(0), Le(36_500)] | None = Field(
         None, description="days that settled operations are kept once archived; else for ever"
     )
-    listen: Annotated[str, Field(pattern=r"^.*:\d{1,5}$")] | None = Field(
+    listen: Annotated[str, Field(pattern=_ADDRESS)] | None = Field(
         None, description="host:port of health and metrics; not served where it is not set"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

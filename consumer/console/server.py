@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from consumer.address import taking
 from consumer.broker.ask import UnroutableError
 from consumer.broker.dead import Letter, dead_queue
 from consumer.client import LifecycleClient, event_of
@@ -55,7 +56,7 @@ class Address:
 
         """
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal():
+        if not host or not port.isdecimal() or int(port) >= 2**16:
             raise ValueError(f"{text!r} is no host:port, such as 127.0.0.1:8181")
         return cls(host.strip("[]"), int(port))
 
@@ -99,7 +100,12 @@ class Console:
         self.url = ""
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`.
+
+        Raises:
+            TakenError: somebody else listens there, or we may not.
+
+        """
         application = web.Application(middlewares=[self._guarded], client_max_size=4096)
         application.router.add_get("/", self._page)
         application.router.add_get("/feed", self._stream)
@@ -109,7 +115,8 @@ class Console:
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._address.host, self._address.port)
-            await site.start()
+            with taking(self._address.host, self._address.port, "--listen"):
+                await site.start()
             host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
             self.url = f"http://{host}:{runner.addresses[0][1]}/"
             ready()

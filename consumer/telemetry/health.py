@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from consumer.address import taking
 from consumer.observe import say
 
 _LONGEST_REQUEST = 5.0
@@ -29,8 +30,14 @@ class Health:
         self._hindrances, self._metrics = hindrances, metrics
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        """Serve until `stop`."""
-        server = await asyncio.start_server(self._answer, self._host, self._port)
+        """Serve until `stop`.
+
+        Raises:
+            TakenError: somebody else listens there, or we may not.
+
+        """
+        with taking(self._host, self._port, "LIFECYCLE_LISTEN"):
+            server = await asyncio.start_server(self._answer, self._host, self._port)
         async with server:
             say("health.started", address=server.sockets[0].getsockname()[:2])
             ready()

@@ -1,6 +1,9 @@
 """`run` refuses what it cannot run on, in one line that says what to do."""
 
+import asyncio
+
 import aio_pika
+import pytest
 
 from schemas.topology import QUEUES
 from tests.cli.conftest import Cli
@@ -64,3 +67,26 @@ async def test_an_unknown_role_is_named(cli: Cli) -> None:
     ran = await cli("run", "--roles", "commands,nonsense")
     assert ran.code == 2
     assert "commands, relay, settlement, executor" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "where"), [("run", "LIFECYCLE_LISTEN"), ("console --listen", "--listen")]
+)
+async def test_an_address_that_is_taken_is_named(
+    cli: Cli, database_url: str, verb: str, where: str
+) -> None:
+    """With what to change: the usual reason is a second process on one machine."""
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
+        address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+        words = verb.split() + [address] * (where == "--listen")
+        ran = await cli(*words, LIFECYCLE_DATABASE_URL=database_url, LIFECYCLE_LISTEN=address)
+    said = f"cannot listen on {address}: Address already in use: see {where}"
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, f"workspace-lifecycle: {said}")
+
+
+async def test_a_port_that_is_none_is_refused(cli: Cli) -> None:
+    """Port 65536 and up would be another, modulo 65536."""
+    ran = await cli("run", LIFECYCLE_LISTEN="127.0.0.1:65536")
+    assert (ran.code, "LIFECYCLE_LISTEN: " in ran.err) == (2, True)
+    ran = await cli("console", "--listen", "127.0.0.1:65536")
+    assert (ran.code, "--listen" in ran.err) == (2, True)
