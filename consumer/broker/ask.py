@@ -169,11 +169,21 @@ class Caller:
         if key in line.waiting:
             raise ValueError(f"{key} is being asked already: wait for its answer, or take a new id")
         line.waiting[key] = asyncio.get_running_loop().create_future()
+        line.waiting[key].add_done_callback(_seen)
         try:
             await _deliver(line, replace(message, correlation_id=key, reply_to=REPLY_TO))
             return await line.waiting[key]
         finally:
             del line.waiting[key]
+
+
+def _seen(answer: asyncio.Future[Inbound]) -> None:
+    """Look at what a future came to: asyncio prints an error that nobody asked for.
+
+    The connection can be lost before anybody waits, and then the sending says so.
+    """
+    if not answer.cancelled():
+        answer.exception()
 
 
 async def _open_line(url: str, name: str) -> _Line:

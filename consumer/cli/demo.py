@@ -17,7 +17,7 @@ from consumer import app
 from consumer.cli import environment
 from consumer.cli.answer import show_answer, what_next
 from consumer.cli.paper import paper
-from consumer.cli.tree import drawn, load
+from consumer.cli.tree import Whole, drawn, load
 from consumer.client import LifecycleClient, Watch, event_of
 from consumer.devstack.lease import database, vhost
 from consumer.devstack.platform import MANAGER, Fleet, aws_environment, found_company
@@ -77,7 +77,7 @@ class _Stage:
 
     async def draw(self) -> None:
         for tree in drawn(await load(self.database_url, None)):
-            self.console.print(tree)
+            self.console.print(Whole(tree))
 
 
 @dataclass(frozen=True, slots=True)

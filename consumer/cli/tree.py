@@ -4,18 +4,18 @@ import asyncio
 import json
 import sys
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import NoReturn
 from uuid import UUID
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.markup import escape
 from rich.tree import Tree
 
 from consumer.cli import environment
-from consumer.cli.outcome import INTERRUPTED
+from consumer.cli.outcome import INTERRUPTED, UNKNOWN
 from consumer.cli.paper import paper
 from consumer.cli.workspace import WORKSPACE
 from consumer.store.forest import Node, forest
@@ -33,6 +33,18 @@ COLOURS = {
     "removed": "bright_black strike",
 }
 _MOST = 10_000
+_LONG = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A tree whose lines are as long as they are: an id that was cut is none, and does not say."""
+
+    tree: Tree
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Leave it to the terminal to go on in the next line."""
+        yield from console.render(self.tree, options.update(width=_LONG))
 
 
 @click.command()
@@ -51,7 +63,7 @@ def tree(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Show the forest, or the subtree of WORKSPACE_ID, with each workspace's status."""
+    """Show the forest, or the subtree of WORKSPACE_ID (exit code 4: there is none)."""
     url = environment.url(database_url, "LIFECYCLE_DATABASE_URL")
     if watch:
         out = paper(quiet=as_json)
@@ -60,12 +72,13 @@ def tree(
         _watched(_follow(url, workspace_id, interval, out))
     found = environment.run(load(url, workspace_id))
     if workspace_id is not None and not found:
-        raise click.ClickException(f"there is no workspace {workspace_id}")
+        click.echo(f"workspace-lifecycle: there is no workspace {workspace_id}", err=True)
+        sys.exit(UNKNOWN)
     if as_json:
         click.echo(_json(found))
         return
     for one in drawn(found):
-        paper().print(one)
+        paper().print(Whole(one))
     if len(found) == _MOST:
         click.echo(f"... cut at {_MOST} workspaces: name one to see its subtree", err=True)
 
@@ -124,7 +137,7 @@ def show_below(console: Console, descendants: Sequence[Descendant]) -> None:
         if above is None:
             tops.append(found[one.workspace_id])
     for top in tops:
-        console.print(top)
+        console.print(Whole(top))
 
 
 def describe(name: str, status: str, workspace_id: UUID, active_tasks: int | None) -> str:

@@ -104,3 +104,12 @@ async def test_a_vhost_without_the_program_is_named(cli: Cli, forest: Forest) ->
     ran = await cli("pause", top)
     assert ran.code == 1
     assert "workspace-lifecycle run" in ran.err
+
+
+async def test_a_vhost_without_the_program_is_told_in_one_line(cli: Cli) -> None:
+    """The wrong vhost in the URL is the likely reason, and nothing else is printed."""
+    ran = await cli("pause", "00000000-0000-4000-8000-000000000000")
+    assert ran.code == 1
+    assert [line[:38] for line in ran.err.splitlines()] == [
+        "workspace-lifecycle: nobody listens to"
+    ]

@@ -107,6 +107,17 @@ async def test_a_watched_tree_as_json_is_a_line_for_each_change(
     assert [len(json.loads(line)) for line in lines] == [1, 2]
 
 
+async def test_an_id_is_never_cut(terminal: Terminal, cli: Cli, forest: Forest) -> None:
+    """Whoever copies an id from a narrow terminal, or from a pipe, has all of it."""
+    await forest.plant("top", f"top/{'long ' * 40}end")
+    async with terminal("tree", COLUMNS="40") as screen:
+        assert await screen.ended() == 0
+    piped = await cli("tree")
+    for one in forest.ids.values():
+        assert str(one) in screen.text
+        assert str(one) in piped.out
+
+
 async def test_nobody_at_a_terminal_watches_no_drawing(cli: Cli) -> None:
     """A pipe gets no endless drawing, but is told what to say."""
     ran = await cli("tree", "--watch")

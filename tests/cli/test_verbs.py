@@ -42,9 +42,9 @@ async def test_tree_as_json(cli: Cli, forest: Forest) -> None:
 
 
 async def test_tree_of_nobody(cli: Cli) -> None:
-    """An unknown id is an error that names it."""
+    """An unknown id is an error that names it, with the exit code that pause would have."""
     ran = await cli("tree", "00000000-0000-4000-8000-000000000000")
-    assert ran.code == 1
+    assert ran.code == 4
     assert "00000000-0000-4000-8000-000000000000" in ran.err
 
 
