@@ -6,9 +6,9 @@ documentation, Consumer Acknowledgements), and spares a quorum queue a command f
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiormq.abc import DeliveredMessage
 from aiormq.connection import Connection
@@ -71,10 +71,15 @@ class ConsumingChannel(OwnChannel):
         self._take: Callable[[DeliveredMessage], object] = lambda _: None
         self._unsettled = Unsettled()
 
-    async def consume(self, queue: str, take: Callable[[DeliveredMessage], object]) -> str:
+    async def consume(
+        self,
+        queue: str,
+        take: Callable[[DeliveredMessage], object],
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
         """Have every delivery given to `take`, in order; give the consumer's tag."""
         self._take = take
-        answer = await self.basic_consume(queue, _never)
+        answer = await self.basic_consume(queue, _never, arguments=dict(arguments or {}))
         assert answer.consumer_tag is not None
         return answer.consumer_tag
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from aiormq.abc import DeliveredMessage
-from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused
 
 from consumer.broker.connection import TIMEOUT, Link, RefusedError, connected, translating
+from consumer.broker.consuming import ConsumingChannel
 from consumer.broker.transport import has_readable_properties
 from consumer.message import UnavailableError
 from consumer.record import Record
@@ -55,8 +55,7 @@ class Stream:
                 delivered := await _next(heard, _FIRST if found is None else _SETTLED)
             ) is not None:
                 (found,) = _offsets([delivered], found)
-                with translating(f"acknowledge what was read of {self.name}"):
-                    await heard.channel.basic_ack(delivered.delivery_tag or 0)
+                heard.ack([delivered])
             return found
 
     async def read(
@@ -88,8 +87,7 @@ class Stream:
                 ]
                 if records:
                     yield records
-                with translating(f"acknowledge what was read of {self.name}"):
-                    await heard.channel.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
+                heard.ack(batch)
                 known = offsets[-1]
                 if until is not None and known >= until:
                     return
@@ -98,19 +96,21 @@ class Stream:
 class _Heard:
     """A channel and what it has delivered so far; None in the queue is its end."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: ConsumingChannel) -> None:
         self.channel = channel
         self.queue: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
 
-    async def hear(self, delivered: DeliveredMessage) -> None:
-        self.queue.put_nowait(delivered)
+    def ack(self, batch: Sequence[DeliveredMessage]) -> None:
+        with translating("acknowledge what was read of a stream"):
+            for delivered in batch:
+                self.channel.ack(delivered.delivery_tag or 0)
 
     def end(self, *_: object) -> None:
         self.queue.put_nowait(None)
 
 
 async def _consume(link: Link, queue: str, start: Start | Literal["last"]) -> _Heard:
-    channel = await link.underlay(f"reading {queue}")
+    channel = await link.own(ConsumingChannel, f"reading {queue}")
     heard = _Heard(channel)
     end: Callable[..., Any] = heard.end
     channel.on_consumer_cancel_callbacks.add(end)
@@ -118,9 +118,8 @@ async def _consume(link: Link, queue: str, start: Start | Literal["last"]) -> _H
     with translating(f"read {queue}"):
         await channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)
         try:
-            await channel.basic_consume(
-                queue, heard.hear, arguments={OFFSET: start}, timeout=TIMEOUT
-            )
+            async with asyncio.timeout(TIMEOUT):
+                await channel.consume(queue, heard.queue.put_nowait, {OFFSET: start})
         except ChannelAccessRefused as error:
             raise RefusedError(f"could not read {queue}: {error}") from None
     return heard

@@ -240,6 +240,7 @@ async def test_a_channel_closed_by_the_broker_is_opened_again(
         transport = service.links[0]._connection.transport
         assert transport is not None
         channel = [*transport.connection.channels.values()][-1]
+        assert channel is not None
         with pytest.raises(Exception, match="NOT_FOUND"):
             await channel.queue_declare("no-such-queue", passive=True)
         await facts.wait("consumer.started", 2)

@@ -110,7 +110,7 @@ INTAKE = (
     bug(
         "NaN passes",
         _STRICT,
-        "            parse_constant=_no_constant,\n",
+        ", parse_constant=_no_constant",
         "",
         "tests/unit/test_strict.py::test_what_is_not_our_json_is_refused",
     ),
