@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types faults bench stack schemas reference lock audit clean
+.PHONY: help demo test lint types faults bench stack schemas pictures reference lock audit clean
 BIN := .venv/bin
 JOBS ?= 4
 
@@ -37,6 +37,11 @@ bench: ## Measure it side by side with others; BENCH_KEEP=1 writes docs/bench.*,
 stack: ## Bring up broker, database and AWS until Ctrl-C.
 	@.ci/venv dev
 	@$(BIN)/python -m consumer.devstack
+
+pictures: ## Take docs/console.png anew, where Chromium is installed.
+	@.ci/venv dev
+	CONSOLE_SHOTS=build/console $(BIN)/pytest -q tests/console/test_page.py
+	cp build/console/cascade-light.png docs/console.png
 
 schemas: ## Generate JSON Schema and AsyncAPI from the models.
 	@.ci/venv dev

@@ -34,6 +34,13 @@ async def test_tree_shows_the_forest_or_a_subtree(cli: Cli, forest: Forest) -> N
     assert "\x1b" not in whole.out
 
 
+async def test_trees_stand_in_the_order_of_their_names(cli: Cli, forest: Forest) -> None:
+    """Each with all that is below it, whichever was made first."""
+    await forest.plant("d", "d/x", "b", "c", "a", "a/y", "e")
+    nodes = json.loads((await cli("tree", "--json")).out)
+    assert [one["name"] for one in nodes] == ["a", "y", "b", "c", "d", "x", "e"]
+
+
 async def test_tree_as_json(cli: Cli, forest: Forest) -> None:
     """One array, parents before children."""
     await forest.plant("one", "one/child")

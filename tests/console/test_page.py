@@ -1,5 +1,6 @@
 """The page in a browser: keys, the dry run in the tree, a cascade as it goes, dark and light."""
 
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -8,14 +9,28 @@ from pathlib import Path
 import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
-from tests.contract.answering import orders, say
+from tests.contract.answering import say
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SHOTS = os.environ.get("CONSOLE_SHOTS")
-"""A directory that gets pictures of the page, for people to look at."""
+"""A directory that gets pictures of the page, for people to look at (make pictures)."""
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+# The console looks every five seconds at what nobody publishes: as long as Playwright waits.
+expect.set_options(timeout=30_000)
+TEAMS = (
+    "Design", "Finance", "Legal", "Marketing", "Operations",
+    "Quality", "Research", "Sales", "Support", "Writing",
+)  # fmt: skip
+COMPANY = (
+    "Production Manager",
+    *(f"Production Manager/{team}" for team in TEAMS),
+    *[f"{team}/{team} Agent {one:02}" for team in TEAMS for one in range(1, 20)][:189],
+)
+"""A tree of 200."""
+BESIDE = ("Incident Desk", "Incident Desk/Pager", "Incident Desk/Replica:degraded",
+          "Incident Desk/Runbooks:failed", "Incident Desk/Standby:hibernated")  # fmt: skip
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -32,7 +47,7 @@ async def page(console: str, request: pytest.FixtureRequest) -> AsyncIterator[Pa
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
         page = await browser.new_page(
-            color_scheme=request.param, viewport={"width": 1280, "height": 900}
+            color_scheme=request.param, viewport={"width": 1280, "height": 800}
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", complain)
@@ -65,6 +80,8 @@ async def test_by_keys_alone_a_dry_run_shows_what_a_cascade_would_hit(
     await page.keyboard.press("p")
     await expect(page.locator("#would")).to_contain_text("4 would be paused")
     await expect(page.locator("#tree li.hit")).to_have_count(4)
+    # Where the rows around it do not cover it.
+    await expect(page.locator("#tree li:focus-visible")).to_have_css("outline-offset", "-2px")
     await expect(page.locator("#would code")).to_contain_text("--cascade --if-match")
     await picture(page, f"dry-run-{request.node.callspec.params['page']}")
     await page.keyboard.press("Escape")
@@ -76,35 +93,55 @@ async def test_by_keys_alone_a_dry_run_shows_what_a_cascade_would_hit(
     assert set((await forest.statuses()).values()) == {"online"}
 
 
+async def carry_out(caller: WireCaller, count: int) -> None:
+    """Take so many orders, and answer them as anybody's executor would."""
+    queue = await caller.channel.get_queue("lifecycle.executor")
+    for _ in range(count):
+        message = await queue.get(timeout=30)
+        data = json.loads(message.body)["data"]
+        members = ("operation_id", "workspace_id", "generation")
+        await say(caller, "stopped", {name: data[name] for name in members})
+        await message.ack()
+
+
+async def wide(page: Page) -> int:
+    """Tell by how many pixels the page is wider than its window."""
+    script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    return int(await page.evaluate(script))
+
+
 @pytest.mark.usefixtures("program")
 @pytest.mark.settings(executor="none")
 async def test_a_cascade_of_200_is_seen_as_it_goes(
     page: Page, forest: Forest, caller: WireCaller, request: pytest.FixtureRequest
 ) -> None:
     """Statuses, the open operation with its progress, then settled; the rejection before it."""
-    lines = [f"Team {team}/Agent {team}-{one}" for team in range(10) for one in range(19)]
-    teams = [f"Production Manager/Team {team}" for team in range(10)]
-    top = await forest.plant("Production Manager", *teams, *lines[:-1])
-    await expect(page.locator("#tree li")).to_have_count(200)
-    await caller.pause(top)
+    await forest.plant(*BESIDE)
+    top = await forest.plant(*COMPANY)
+    await expect(page.locator("#tree li")).to_have_count(205)
+    await caller.pause(top, requested_by="nightly")
     await expect(page.locator("#rejections")).to_contain_text("409 descendants_exist")
     await page.locator("#rejections summary").click()
     await expect(page.locator("#rejections li")).to_have_count(199)
     await page.locator("#rejections summary").click()
     pause = {"cascade": True, "reason": "nightly cost cut", "requested_by": "anna"}
     answer = await caller.pause(top, **pause)
-    stops = await orders(caller, answer.data["operation_id"], 200)
-    for name in [*stops][:120]:
-        await say(caller, "stopped", stops[name])
+    await caller.hear("workspace.stop", 200, operation_id=answer.data["operation_id"])
+    await carry_out(caller, 120)
     await expect(page.locator("#tree .paused")).to_have_count(200)
     operation = page.locator("#operations .one").first
     await expect(operation).to_contain_text("anna")
     await expect(operation).to_contain_text("120 of 200")
     await expect(operation.locator("progress")).to_be_visible()
+    await expect(page.locator("#executor")).to_contain_text("80")
+    await page.mouse.move(0, 0)
     await picture(page, f"cascade-{request.node.callspec.params['page']}")
-    for name in [*stops][120:]:
-        await say(caller, "stopped", stops[name])
-    await expect(operation).to_contain_text("settled", timeout=30_000)
+    for width in (1280, 420):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await wide(page) == 0
+    await picture(page, f"narrow-{request.node.callspec.params['page']}")
+    await carry_out(caller, 80)
+    await expect(operation).to_contain_text("settled")
     await expect(operation).to_contain_text("200 of 200")
 
 
