@@ -10,15 +10,15 @@ from consumer.relay.backlog import Backlog, Publish
 from consumer.store.outbox import leave_relay, try_relay
 from consumer.store.pool import Database
 
-_SWEEP = 30.0
-_LONGEST_PAUSE = 15.0
+_SWEEP = 300.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 
 
 class Relay:
     """Empties the outbox, one relay at a time, in the order in which things were decided.
 
-    `wake` is set by the database when the outbox grew; a slow sweep stands behind it for a wake
-    that was lost with the process that got it.
+    `wake` is set by the database when the outbox grew. Where another process is at it, this one
+    looks again soon, for that one may die; else only a slow sweep stands behind the wakes.
     """
 
     def __init__(
@@ -33,31 +33,30 @@ class Relay:
         """Publish until `stop`, then once more what is there by then."""
         ready()
         stopping = asyncio.create_task(stop.wait())
-        pause = 0.1
+        pause = _SHORTEST_PAUSE
         while not stop.is_set():
             self._wake.clear()
+            emptied = False
             try:
-                await self._drain()
-                pause = 0.1
-                await self._sleep(stopping)
+                emptied = await self._drain()
+                await self._sleep(stopping, self._sweep if emptied else pause)
             except UnavailableError as error:
                 say("relay.paused", why=str(error), again_in=pause)
                 await asyncio.wait([stopping], timeout=pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = _SHORTEST_PAUSE if emptied else min(pause * 2, _LONGEST_PAUSE)
         with suppress(UnavailableError):
             await self._drain()
 
-    async def _sleep(self, stopping: asyncio.Task[bool]) -> None:
+    async def _sleep(self, stopping: asyncio.Task[bool], seconds: float) -> None:
         woken = asyncio.create_task(self._wake.wait())
-        await asyncio.wait(
-            [woken, stopping], timeout=self._sweep, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait([woken, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
 
-    async def _drain(self) -> None:
-        """Publish until nothing is left, unless another process is at it."""
+    async def _drain(self) -> bool:
+        """Publish until nothing is left; False where another process is at it."""
         async with self._database.connection() as connection:
             if not await try_relay(connection):
-                return
+                return False
             await Backlog(connection, self._publish).drain()
             await leave_relay(connection)
+        return True

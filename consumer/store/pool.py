@@ -11,6 +11,7 @@ from consumer.address import AddressError, check_files, place, query_of
 from consumer.foreseen import ForeseenError
 from consumer.message import UnavailableError
 from consumer.observe import say
+from consumer.store.keepalive import keep_alive
 from consumer.store.statements import load
 from consumer.tls import Names, refused
 
@@ -198,6 +199,7 @@ async def opened(url: str, size: int, *, steady: bool = False) -> AsyncIterator[
             max_size=size,
             command_timeout=300,
             timeout=10,
+            init=keep_alive,
             server_settings=SESSION | (STEADY if steady else {}),
         )
     try:

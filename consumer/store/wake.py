@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from consumer.observe import say
+from consumer.store.keepalive import keep_alive
 from consumer.store.pool import AWAY, text_of
 
 _CHANNEL = "lifecycle_outbox"
@@ -41,6 +42,7 @@ class Wake:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
+            await keep_alive(connection)
             await connection.add_listener(_CHANNEL, self._notified)
             self._event.set()
             say("wake.started")

@@ -9,10 +9,11 @@ from typing import TypeVar
 from pamqp import frame
 from pamqp.base import Frame
 from pamqp.header import ProtocolHeader
+from pamqp.heartbeat import Heartbeat
 
 from tests.broker.gate import Gate, put_up
 
-_Method = TypeVar("_Method", bound=Frame)
+_Said = TypeVar("_Said", bound=Frame | Heartbeat)
 
 
 class Tap(Gate):
@@ -27,8 +28,8 @@ class Tap(Gate):
         if writer.get_extra_info("peername")[1] == (self._url.port or 5672):
             self._said[writer] += data
 
-    def methods(self, kind: type[_Method]) -> list[_Method]:
-        """Give all methods of a kind that were said so far, on any connection."""
+    def methods(self, kind: type[_Said]) -> list[_Said]:
+        """Give all methods of a kind, or heartbeats, that were said so far, on any connection."""
         said = (one for stream in self._said.values() for one in _frames(bytes(stream)))
         return [one for one in said if isinstance(one, kind)]
 

@@ -5,11 +5,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import asyncpg
 import pytest
 
 from consumer.message import Outbound, UnavailableError
 from consumer.relay.relay import Relay
 from consumer.settings import Settings
+from consumer.store.outbox import try_relay
 from consumer.store.pool import Database
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
@@ -94,6 +96,30 @@ async def test_what_was_not_confirmed_is_sent_again_and_what_was_need_not_be(
     assert len(again) == 12 - at
     first = {message.message_id: message.body for message in broker.seen[:12]}
     assert all(first[message.message_id] == message.body for message in again)
+
+
+async def test_who_finds_another_at_it_looks_again_without_being_woken(
+    caller: WireCaller,
+    forest: Forest,
+    pool: Database,
+    settings_of: Callable[..., Settings],
+) -> None:
+    """A relay that dies has taken the wakes of all; what it left is published all the same."""
+    expected = await pause_eleven(caller, forest, settings_of())
+    broker, stop = Broker(lambda *_: "confirmed"), asyncio.Event()
+    other = await asyncpg.connect(settings_of().database_url.get_secret_value())
+    assert await try_relay(other)
+    relay = asyncio.create_task(
+        Relay(pool, broker.publish, asyncio.Event()).run(lambda: None, stop)
+    )
+    await asyncio.sleep(0.5)
+    assert not broker.seen
+    other.terminate()
+    async with asyncio.timeout(20):
+        while len(broker.confirmed) < len(expected):  # noqa: ASYNC110 (a broker makes no sound)
+            await asyncio.sleep(0.02)
+    stop.set()
+    await relay
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 12])
