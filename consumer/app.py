@@ -10,9 +10,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from consumer.audit.archive import Archiver
 from consumer.audit.basket import Sizes
-from consumer.audit.bucket import Bucket, Protection
 from consumer.audit.lag import Limit
 from consumer.audit.pruner import Pruner
 from consumer.broker.connection import RefusedError
@@ -23,9 +21,7 @@ from consumer.broker.publish import Publisher
 from consumer.broker.stream import Stream
 from consumer.broker.suspects import Suspects, Watch
 from consumer.broker.topology import declare
-from consumer.executor.ec2 import Ec2
 from consumer.executor.fence import Fence
-from consumer.executor.fleet import FleetExecutor
 from consumer.executor.port import Executor
 from consumer.executor.simulated import SimulatedExecutor
 from consumer.executor.worker import Worker
@@ -57,6 +53,10 @@ from schemas.catalog import (
 from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology, trigger_queues
 
 if TYPE_CHECKING:
+    from consumer.audit.archive import Archiver
+    from consumer.audit.bucket import Bucket
+    from consumer.executor.ec2 import Ec2
+    from consumer.executor.fleet import FleetExecutor
     from consumer.telemetry.metrics import Metrics
     from consumer.telemetry.standing import Standing
     from consumer.telemetry.traces import OtelTracer
@@ -99,14 +99,19 @@ def queues_of(settings: Declared, *, foreign: bool = False) -> Sequence[Queue]:
     return (*kept, *trigger_queues(triggers.bindings if foreign else ()))
 
 
-def bucket_of(settings: Settings) -> Bucket | None:
-    """Give the archive's bucket, if there is to be one."""
+def bucket_of(settings: Settings) -> "Bucket | None":
+    """Give the archive's bucket, if there is to be one.
+
+    It is imported here, as is all that needs boto3: nobody else is to wait for that.
+    """
     if settings.archive_url is None:
         return None
-    protection = Protection(
+    room = import_module("consumer.audit.bucket")
+    protection = room.Protection(
         encryption=settings.archive_encryption, lock_days=settings.archive_lock_days
     )
-    return Bucket(settings.archive_url, protection)
+    bucket: Bucket = room.Bucket(settings.archive_url, protection)
+    return bucket
 
 
 def stream_of(settings: Settings) -> Stream:
@@ -114,9 +119,10 @@ def stream_of(settings: Settings) -> Stream:
     return Stream(settings.amqp_url.get_secret_value(), AUDIT_STREAM)
 
 
-def archiver_of(settings: Settings, database: Database, bucket: Bucket) -> Archiver:
+def archiver_of(settings: Settings, database: Database, bucket: "Bucket") -> "Archiver":
     """Give the archiver of the audit stream."""
-    return Archiver(
+    made: type[Archiver] = import_module("consumer.audit.archive").Archiver
+    return made(
         database,
         bucket,
         stream_of(settings),
@@ -307,7 +313,9 @@ def _executor(settings: Settings, fence: Fence) -> Executor:
         return SimulatedExecutor(
             delay=settings.simulated_delay, failures=settings.simulated_failures
         )
-    return FleetExecutor(Ec2(), fence, hibernate=settings.ec2_hibernate)
+    ec2: type[Ec2] = import_module("consumer.executor.ec2").Ec2
+    fleet: type[FleetExecutor] = import_module("consumer.executor.fleet").FleetExecutor
+    return fleet(ec2(), fence, hibernate=settings.ec2_hibernate)
 
 
 async def _check(database: Database) -> None:
