@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+INTERRUPTED = 130
+"""The exit code of who was ended by Ctrl-C, as of any program that dies of it."""
+
 
 class LazyGroup(click.Group):
     """Finds each verb in a module of its own (click documentation, Lazily Loading Subcommands)."""
@@ -34,3 +37,11 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; Ctrl-C, also at a question, ends it as a shell expects it."""
+        try:
+            return super().invoke(ctx)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo(err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None

@@ -16,7 +16,6 @@ EXIT_CODES = {403: 3, 404: 4, 409: 9, 412: 12, 422: 2}
 """By the status of a rejection. 5: settled, and something failed or timed out. 6: no answer."""
 FAILED, NO_ANSWER = 5, 6
 UNKNOWN = EXIT_CODES[404]
-INTERRUPTED = 130
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """What commands a terminal, reverses a line or ends it, by Unicode's general categories."""
 

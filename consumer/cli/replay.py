@@ -23,7 +23,7 @@ from consumer.broker.publish import Publisher
 from consumer.broker.topology import exists
 from consumer.cli import environment
 from consumer.cli.into import Into, may_execute, parsed
-from consumer.cli.outcome import INTERRUPTED
+from consumer.cli.lazy import INTERRUPTED
 from consumer.cli.verify import verified
 from consumer.message import UnavailableError
 from consumer.settings import Settings

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from consumer.cli import environment
-from consumer.cli.outcome import INTERRUPTED, UNKNOWN
+from consumer.cli.lazy import INTERRUPTED
+from consumer.cli.outcome import UNKNOWN
 from consumer.cli.paper import paper
 from consumer.cli.workspace import WORKSPACE
 from consumer.store.forest import Node, forest

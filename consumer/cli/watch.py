@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from consumer.broker.connection import Backoff
 from consumer.cli import environment
+from consumer.cli.lazy import INTERRUPTED
 from consumer.cli.operations import (
     Record,
     json_of,
@@ -21,7 +22,6 @@ from consumer.cli.operations import (
     unknown,
 )
 from consumer.cli.outcome import (
-    INTERRUPTED,
     SOURCE,
     VERBS,
     progress_bar,

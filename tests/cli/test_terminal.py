@@ -4,11 +4,14 @@ import json
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+import aio_pika
 import pytest
 
 from tests.cli.conftest import Cli
 from tests.support.forest import Forest
 from tests.support.terminal import Screen, at_a_terminal
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 class Terminal(Protocol):
@@ -56,6 +59,33 @@ async def test_what_changed_while_one_thought_is_not_paused(
         await screen.type("y\n")
         assert await screen.ended() == 12
     assert set((await forest.statuses()).values()) == {"online"}
+
+
+@pytest.mark.usefixtures("program")
+async def test_who_leaves_a_question_has_sent_nothing(terminal: Terminal, forest: Forest) -> None:
+    """Ctrl-C ends with 130 there as everywhere."""
+    top = await forest.plant("top", "top/a")
+    async with terminal("pause", top) as screen:
+        await screen.shows("[y/N]")
+        screen.interrupt()
+        assert await screen.ended() == 130
+    assert set((await forest.statuses()).values()) == {"online"}
+
+
+async def test_who_does_not_wait_for_an_answer_ends_with_130(
+    terminal: Terminal, declared_url: str
+) -> None:
+    """Nobody carries anything out here, so nothing comes; no traceback does either."""
+    async with (
+        await aio_pika.connect(declared_url) as connection,
+        terminal("pause", UNKNOWN, LIFECYCLE_AMQP_URL=declared_url) as screen,
+    ):
+        queue = await (await connection.channel()).get_queue("lifecycle.commands")
+        async with queue.iterator() as arriving:
+            await anext(arriving)
+        screen.interrupt()
+        assert await screen.ended() == 130
+    assert "Traceback" not in screen.text
 
 
 @pytest.mark.usefixtures("program")

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from consumer.cli.lazy import INTERRUPTED
 from consumer.cli.main import cli
-from consumer.cli.outcome import EXIT_CODES, FAILED, INTERRUPTED, NO_ANSWER
+from consumer.cli.outcome import EXIT_CODES, FAILED, NO_ANSWER
 from schemas.catalog import BY_NAME, CATALOG, SOURCE, MessageType, Role
 from schemas.envelope import Attributes, write
 from schemas.problems import Code
