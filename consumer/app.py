@@ -31,7 +31,7 @@ from consumer.observe import listening, say
 from consumer.policy import Policy
 from consumer.relay.relay import Relay
 from consumer.service import Service, supervise
-from consumer.settings import Declared, Settings
+from consumer.settings import Declared, Settings, misspelt
 from consumer.settlement import Deadlines, Settlement
 from consumer.spans import tracing
 from consumer.store.migrate import check
@@ -142,6 +142,8 @@ async def run(settings: Settings, roles: Sequence[Role] = ROLES) -> None:
     """
     stop = asyncio.Event()
     with _signals(stop), listening(log):
+        for name, meant in misspelt(os.environ).items():
+            say("setting.unknown", name=name, meant=meant)
         await serve(settings, roles, stop)
 
 

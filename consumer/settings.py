@@ -1,6 +1,8 @@
 """The environment, read once into a frozen value."""
 
 import os
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -178,3 +180,28 @@ class Settings(Declared):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged"
     )
+
+
+_PREFIX = "LIFECYCLE_"
+_ENDS = [
+    *(name.upper() for name in Settings.model_fields),
+    *(f"{name}_FILE".upper() for name in CREDENTIALS),
+]
+_ALIKE = 0.7
+"""From which likeness on a name is one of ours, misspelt. A platform has names of its own that
+begin like ours: Kubernetes gives each container the address of a Service called lifecycle."""
+
+
+def misspelt(names: Collection[str]) -> Mapping[str, str]:
+    """Give the variables that nobody reads, each with the setting that was probably meant.
+
+    A cap or a policy under another name is none, and nothing else would say so.
+    """
+    ours = sorted(name for name in names if name.upper().startswith(_PREFIX))
+    ends = {name: name.upper().removeprefix(_PREFIX) for name in ours}
+    found = {name: get_close_matches(end, _ENDS, 1, _ALIKE) for name, end in ends.items()}
+    return {
+        name: f"{_PREFIX}{meant[0]}"
+        for name, meant in found.items()
+        if meant and meant[0] != ends[name]
+    }

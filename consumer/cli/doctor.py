@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from consumer.cli import environment
 from consumer.cli.paper import paper
-from consumer.doctor import archive, broker, database, executor, triggers
+from consumer.doctor import archive, broker, database, executor, names, triggers
 from consumer.doctor.finding import Finding
 from consumer.settings import Settings
 
@@ -21,7 +21,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of findings.")
 def doctor(as_json: bool) -> None:
-    """Look at broker, database, clock, AWS, archive and triggers with the program's own settings.
+    """Look at settings, broker, database, clock, AWS, archive and triggers, as `run` has them.
 
     Changes nothing; stops and starts are tried as EC2 dry runs. Each thing that is wrong is said
     with what mends it. Exit code 1 where something is.
@@ -50,6 +50,8 @@ def _show(out: Console, finding: Finding) -> None:
 
 
 async def _findings(settings: Settings) -> AsyncIterator[Finding]:
+    for finding in names.look():
+        yield finding
     async for finding in broker.look(settings):
         yield finding
     async for finding in database.look(settings):

@@ -9,7 +9,7 @@ class Finding:
     """What one look came to.
 
     Attributes:
-        part: broker, database, clock, executor, archive or trigger.
+        part: setting, broker, database, clock, executor, archive or trigger.
         state: `ok`, a `note` for people, or `wrong`: it would not work so.
         mend: what to do about it; empty where nothing has to be done.
 

@@ -10,7 +10,8 @@ import structlog
 _LEVELS = {
     "retried": logging.INFO,
     **dict.fromkeys(
-        ("failed", "lost", "late", "paused", "restarted", "refused", "dropped"), logging.WARNING
+        ("failed", "lost", "late", "paused", "restarted", "refused", "dropped", "unknown"),
+        logging.WARNING,
     ),
     "parked": logging.ERROR,
     **dict.fromkeys(

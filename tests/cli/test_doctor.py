@@ -100,6 +100,13 @@ async def test_before_the_first_run_nothing_is_declared_by_looking(cli: Cli) -> 
         assert "no AWS needed" in said(ran.out, "ok")
 
 
+async def test_a_setting_that_is_misspelt_is_wrong(cli: Cli) -> None:
+    """A cap under another name is none, and everything else works."""
+    ran = await cli("doctor", "--json", LIFECYCLE_EXECUTOR="none", LIFECYCLE_MAX_CASCDE="20")
+    assert ran.code == 1
+    assert said(ran.out, "wrong") == "LIFECYCLE_MAX_CASCDE has no effect"
+
+
 async def test_a_node_that_would_be_no_help_is_noted(cli: Cli, declared_url: str) -> None:
     """Everything works over the other one, until that goes away too."""
     parts, (port,) = urlsplit(declared_url), free_ports(1)

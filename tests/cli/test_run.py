@@ -1,6 +1,7 @@
 """`run` refuses what it cannot run on, in one line that says what to do."""
 
 import asyncio
+import json
 
 import aio_pika
 import pytest
@@ -23,6 +24,14 @@ async def test_a_wrong_setting_is_named_without_its_value(cli: Cli) -> None:
     assert ran.code == 2
     assert "LIFECYCLE_MAX_BODY" in ran.err
     assert "s3cret" not in ran.err
+
+
+async def test_a_misspelt_setting_is_logged(cli: Cli, platform_database_url: str) -> None:
+    """Whoever started it without `doctor` finds it in the first line."""
+    ran = await cli("run", LIFECYCLE_MAX_CASCDE="20", LIFECYCLE_DATABASE_URL=platform_database_url)
+    told = json.loads(ran.err.splitlines()[0])
+    assert (told["event"], told["level"]) == ("setting.unknown", "warning")
+    assert (told["name"], told["meant"]) == ("LIFECYCLE_MAX_CASCDE", "LIFECYCLE_MAX_CASCADE")
 
 
 async def test_an_unmigrated_database_is_refused(cli: Cli, platform_database_url: str) -> None:

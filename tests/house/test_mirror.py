@@ -25,6 +25,7 @@ WITHOUT = {
     "consumer/doctor/database.py": "what one verb looks at; tests/cli/test_doctor.py",
     "consumer/doctor/executor.py": "what one verb looks at; tests/cli/test_doctor.py",
     "consumer/doctor/finding.py": "a noun; tests/cli/test_doctor.py",
+    "consumer/doctor/names.py": "what one verb looks at; tests/cli/test_doctor.py",
     "consumer/executor/port.py": "a Protocol; tests/executor/test_conformance.py",
     "consumer/executor/refusals.py": "a table for one executor; tests/executor/test_ec2.py",
     "consumer/executor/simulated.py": "one of a suite's; tests/executor/test_conformance.py",

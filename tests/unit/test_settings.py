@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from consumer.settings import CREDENTIALS, CredentialError, Settings
+from consumer.settings import CREDENTIALS, CredentialError, Settings, misspelt
 
 AMQP = "amqp://lifecycle:hunter2@broker:5672/prod"
 DATABASE = "postgresql://lifecycle:hunter2@database:5432/platform"
@@ -236,3 +236,27 @@ def test_of_two_credentials_neither_is_taken(environment: pytest.MonkeyPatch) ->
         Settings()
     environment.setenv("LIFECYCLE_AMQP_URL_FILE", "")
     assert Settings().amqp_url.get_secret_value() == AMQP
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LIFECYCLE_MAX_CASCDE", "LIFECYCLE_MAX_CASCADE"),
+        ("LIFECYCLE_POLICY_FIEL", "LIFECYCLE_POLICY_FILE"),
+        ("LIFECYCLE_POLICY", "LIFECYCLE_POLICY_FILE"),
+        ("LIFECYCLE_DATABASE_URL_FLIE", "LIFECYCLE_DATABASE_URL_FILE"),
+        ("LIFECYCLE_MAX_CASCADE", None),
+        ("lifecycle_max_cascade", None),
+        ("LIFECYCLE_AMQP_URL_FILE", None),
+        ("LIFECYCLE_MANAGEMENT_URL", None),
+        ("LIFECYCLE_SERVICE_HOST", None),
+        ("LIFECYCLE_SERVICE_PORT", None),
+        ("LIFECYCLE_PORT_8080_TCP_ADDR", None),
+        ("MAX_CASCADE", None),
+    ],
+)
+def test_a_misspelt_setting_is_told_from_names_that_are_not_ours(
+    name: str, meant: str | None
+) -> None:
+    """One letter may be the cap; what Kubernetes puts beside our settings is no mistake."""
+    assert misspelt([name]) == ({name: meant} if meant else {})
