@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -46,9 +48,9 @@ def demo(keep: bool) -> None:
         os.environ.update(aws_environment(stack))
         stage = _Stage(console, stack, amqp_url, database_url)
         console.print("[dim]" + ", ".join(f"{k}: {v}" for k, v in stack.origin.items()) + "[/]")
-        environment.run(_play(stage))
-        if keep:
-            _keep(stage)
+        top = environment.run(_play(stage))
+        console.print(Rule("Every command had one outcome, and every machine was told once."))
+        _keep(stage, top) if keep else _leave(stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ class _Cast:
         await self.stage.draw()
 
 
-async def _play(stage: _Stage) -> None:
+async def _play(stage: _Stage) -> UUID:
+    """Play it all; give the workspace at the top."""
     fleet = Fleet()
     instances = await asyncio.to_thread(fleet.launch, 5)
     top = await found_company(stage.database_url, instances)
@@ -128,7 +131,7 @@ async def _play(stage: _Stage) -> None:
         etag = await _ask_first(cast)
         await _cascade(cast, etag)
         await _legacy(cast)
-    _leave(stage, top)
+    return top
 
 
 @asynccontextmanager
@@ -190,23 +193,28 @@ async def _legacy(cast: _Cast) -> None:
     await cast.watch.settled(event.operation_id)
 
 
-def _leave(stage: _Stage, top: UUID) -> None:
-    stage.console.print(Rule("Every command had one outcome, and every machine was told once."))
+def _leave(stage: _Stage) -> None:
+    """Say what there is to do for somebody whose stack is gone now."""
     stage.console.print(
-        "Next: `make demo KEEP=1` leaves all this up and prints its URLs; then, in another shell,\n"
-        f"  workspace-lifecycle tree\n  workspace-lifecycle resume {top} --cascade --wait\n"
+        "Next: `make demo KEEP=1` leaves it up, for docs/tutorial.md to go on from there.\n"
         "README.md says how to run it between your own services and your own fleet."
     )
 
 
-def _keep(stage: _Stage) -> None:
+def _keep(stage: _Stage, top: UUID) -> None:
     """Hold the stack, with the program in it, until Ctrl-C."""
+    known = {
+        "PATH": f"{Path(sys.executable).parent}:$PATH",
+        "LIFECYCLE_AMQP_URL": stage.amqp_url,
+        "LIFECYCLE_DATABASE_URL": stage.database_url,
+        **aws_environment(stage.stack),
+    }
+    lines = "\n".join(f'export {name}="{value}"' for name, value in known.items())
     stage.console.print(
-        f"\nexport LIFECYCLE_AMQP_URL={stage.amqp_url}\n"
-        f"export LIFECYCLE_DATABASE_URL={stage.database_url}\n"
-        f"export AWS_ENDPOINT_URL={stage.stack.aws_url}\n"
+        f"It is still up. In another shell:\n\n{lines}\n\nand then, for example,\n\n"
+        f"workspace-lifecycle tree\nworkspace-lifecycle resume {top} --cascade --wait\n\n"
         f"[dim]management: {stage.stack.management_url}[/]\n"
-        "The program runs on. Ctrl-C ends it all."
+        "docs/tutorial.md goes on from here. The program runs on: Ctrl-C ends it all."
     )
     configure("warning")
     environment.run(app.run(stage.settings()))

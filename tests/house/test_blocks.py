@@ -110,7 +110,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("docs/security.md", "make lock"): Parsed("asks package registries"),
     ("docs/triggers.md", f"{PROGRAM} triggers"): Typed(),
     (TUTORIAL, "make demo"): DEMO,
-    (TUTORIAL, "export PATH="): Typed(),
+    (TUTORIAL, "MANAGER="): Typed(),
     (TUTORIAL, f'{PROGRAM} resume "$MANAGER" --cascade'): Typed(),
     (TUTORIAL, f'{PROGRAM} pause "$MANAGER" --reason'): Typed(codes=(9,)),
     (TUTORIAL, f'{PROGRAM} pause "$MANAGER" --cascade --dry-run'): Typed(),
