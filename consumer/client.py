@@ -189,6 +189,7 @@ class LifecycleClient:
             message_id=identity,
             type=kind,
             app_id=self._source,
+            timestamp=datetime.now(UTC),
         )
         return await self._caller.ask(message, timeout)
 

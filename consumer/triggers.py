@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
@@ -13,7 +14,7 @@ from consumer.observe import bound, say
 from consumer.trigger import Trigger, Triggers, value_at
 from schemas.catalog import BY_NAME
 from schemas.envelope import Attributes, first_error, read, write
-from schemas.strict import canonical_json, parse_json, plain_text
+from schemas.strict import canonical_json, parse_json, plain_text, rfc3339
 
 Publish = Callable[
     [Sequence[Outbound]], Awaitable[Sequence[Literal["confirmed", "returned", "failed"]]]
@@ -21,6 +22,7 @@ Publish = Callable[
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:workspace-lifecycle:trigger")
 _LONGEST_REQUESTED_BY = 200
 _LONGEST_REASON = 1000
+_BINARY = ("cloudEvents:", "cloudEvents_")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """As W3C Trace Context, section 3.2, has it."""
 
@@ -93,14 +95,14 @@ def _rules_for(triggers: Triggers, inbound: Inbound, event: Event) -> list[Trigg
 
 
 def event_of(inbound: Inbound) -> Event:
-    """Read an event: CloudEvents 1.0 JSON, or other JSON with a `message_id`.
+    """Read an event: a CloudEvent 1.0 in either mode, or other JSON with a `message_id`.
 
     Raises:
         UnreadableError: it is neither, or a message of this program that came round.
 
     """
     try:
-        document = parse_json(inbound.body)
+        document = _whole(inbound)
         is_cloudevent = isinstance(document, dict) and "specversion" in document
         event = _of_cloudevent(inbound, document) if is_cloudevent else _of_plain(inbound, document)
     except ValueError as error:
@@ -111,8 +113,36 @@ def event_of(inbound: Inbound) -> Event:
     return event
 
 
+def _whole(inbound: Inbound) -> Any:
+    """Give an event's JSON; one in binary mode as it would be in structured mode.
+
+    So a rule is the same for both. In binary mode the attributes are headers and the body is the
+    data (AMQP protocol binding for CloudEvents 1.0.2, section 3.1).
+
+    Raises:
+        ValueError: the body is no JSON, or a header of an attribute no text, number or time.
+
+    """
+    document = parse_json(inbound.body)
+    attributes = {
+        name.removeprefix(prefix): _attribute(name, value)
+        for name, value in inbound.headers.items()
+        for prefix in _BINARY
+        if name.startswith(prefix)
+    }
+    return {**attributes, "data": document} if "specversion" in attributes else document
+
+
+def _attribute(name: str, value: object) -> str | int | bool:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if not isinstance(value, (str, int)):
+        raise ValueError(f"{name!a}: an attribute is text, a whole number, a flag or a time")
+    return value
+
+
 def _of_cloudevent(inbound: Inbound, document: Any) -> Event:
-    attributes, _ = read(inbound.body)
+    attributes, _ = read(canonical_json(document))
     return Event(
         document=document,
         id=attributes.id,

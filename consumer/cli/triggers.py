@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -23,8 +24,19 @@ from consumer.triggers import Event, command_of, event_of
 @click.option("--exchange", help="Where it is published; by default where each rule waits.")
 @click.option("--routing-key", help="With which key; by default any.")
 @click.option("--message-id", help="Its message_id, where it is no CloudEvent.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of a CloudEvent in binary mode, as cloudEvents:id=e1; may be repeated.",
+)
 def triggers(
-    path: Path | None, exchange: str | None, routing_key: str | None, message_id: str | None
+    path: Path | None,
+    exchange: str | None,
+    routing_key: str | None,
+    message_id: str | None,
+    headers: Sequence[str],
 ) -> None:
     """List the rules of LIFECYCLE_TRIGGERS_FILE, or try them on an event; nothing is sent.
 
@@ -38,20 +50,26 @@ def triggers(
         for rule in rules.trigger:
             click.echo(str(rule))
         return
-    sys.exit(_try(rules, path.read_bytes(), exchange, routing_key, message_id))
-
-
-def _try(
-    rules: Triggers, body: bytes, exchange: str | None, key: str | None, message_id: str | None
-) -> int:
-    """Show what each rule makes of an event; give the exit code."""
     sent = Inbound(
-        body=body,
+        body=path.read_bytes(),
         queue="",
         exchange=exchange or "",
-        routing_key=key or "",
+        routing_key=routing_key or "",
         message_id=message_id,
+        headers=dict(map(_named, headers)),
     )
+    sys.exit(_try(rules, sent))
+
+
+def _named(header: str) -> tuple[str, str]:
+    name, equals, value = header.partition("=")
+    if not (name and equals):
+        raise click.BadParameter(f"{header!r} is no NAME=VALUE", param_hint="--header")
+    return name, value
+
+
+def _try(rules: Triggers, sent: Inbound) -> int:
+    """Show what each rule makes of an event, wherever it was not said to come; give the code."""
     try:
         event = event_of(sent)
     except UnreadableError as error:
@@ -60,8 +78,8 @@ def _try(
     meant = [
         rule
         for rule in rules.trigger
-        if exchange in {None, rule.exchange}
-        and (key is None or rule.takes(rule.exchange, key))
+        if sent.exchange in {"", rule.exchange}
+        and (not sent.routing_key or rule.takes(rule.exchange, sent.routing_key))
         and rule.holds(event.document)
     ]
     shown = [_shown(rule, event) for rule in meant]

@@ -148,6 +148,7 @@ async def test_a_pause_is_a_command_of_the_contract(
         "m-1",
         "console",
     )
+    assert message.timestamp is not None  # by which the trail is cut, and which it shows
     assert (event["type"], event["source"], event["id"]) == ("workspace.pause", "console", "m-1")
     assert program.data == {
         "workspace_id": str(NAMED),

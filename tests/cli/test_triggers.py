@@ -93,3 +93,16 @@ async def test_without_a_file_or_with_a_wrong_one_it_says_so(cli: Cli, tmp_path:
         assert ran.code == 2
         assert "LIFECYCLE_TRIGGERS_FILE:" in ran.err
         assert "trigger.0.exchange: is an exchange of this program" in ran.err
+
+
+async def test_an_event_in_binary_mode_is_tried(cli: Cli, rules: str, tmp_path: Path) -> None:
+    """Its attributes are headers, which can be said; what is none is refused."""
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps({"workspace_id": str(uuid4()), "level": "hard"}))
+    attributes = {"specversion": "1.0", "id": "e-1", "source": "/billing", "type": "exceeded"}
+    said = [f"--header=cloudEvents:{name}={value}" for name, value in attributes.items()]
+    ran = await cli("triggers", "--try", path, *said, LIFECYCLE_TRIGGERS_FILE=rules)
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["command"]["causationid"] == "e-1"
+    ran = await cli("triggers", "--try", path, "--header=x", LIFECYCLE_TRIGGERS_FILE=rules)
+    assert (ran.code, "NAME=VALUE" in ran.err) == (2, True)

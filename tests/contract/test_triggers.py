@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,6 +113,21 @@ async def test_an_event_pauses_a_tree_and_the_trail_leads_back_to_it(
     row = await forest.connection.fetchrow("select * from lifecycle.operation")
     assert row is not None
     assert (row["app_id"], row["reason"]) == ("trigger:budget", "budget exceeded")
+
+
+async def test_an_event_in_binary_mode_pauses_too(
+    settings: Settings, billing: Billing, caller: WireCaller, forest: Forest
+) -> None:
+    """Its attributes are headers of the message, and a time among them is AMQP's own."""
+    top = await forest.plant("top", "top/a")
+    attributes = {"specversion": "1.0", "id": "e-1", "source": "/billing", "type": KEY}
+    headers: dict[str, Any] = {f"cloudEvents:{name}": one for name, one in attributes.items()}
+    headers["cloudEvents:time"] = datetime.now(UTC)
+    body = json.dumps({"workspace_id": str(top), "level": "hard"}).encode()
+    async with with_trigger(settings, caller):
+        await billing.say(body, headers=headers, content_type="application/json")
+        (summary,) = await caller.hear("workspace.pause.summary", workspace_id=top)
+    assert summary.data["requested_by"] == "event e-1 of /billing"
 
 
 async def test_commands_leave_in_the_order_of_their_events(

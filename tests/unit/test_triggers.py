@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -82,6 +83,20 @@ def test_a_cloudevent_becomes_the_command_that_the_rule_says() -> None:
     assert (command.origin.action, command.origin.app_id) == ("pause", "trigger:budget")
     assert (command.origin.correlation_id, command.origin.traceparent) == ("c-1", TRACEPARENT)
     assert json.loads(message.body)["causationid"] == "e-1"
+
+
+@pytest.mark.parametrize("prefix", ["cloudEvents:", "cloudEvents_"])
+def test_an_event_in_binary_mode_is_the_same_event(prefix: str) -> None:
+    """Attributes in headers, data in the body: one rule takes both, and makes one command."""
+    attributes = cloud_event(correlationid="c-1", traceparent=TRACEPARENT)
+    data = attributes.pop("data")
+    time = datetime(2026, 5, 28, tzinfo=UTC)
+    headers = {f"{prefix}{name}": value for name, value in attributes.items()}
+    inbound = sent(data, headers={**headers, f"{prefix}time": time, f"{prefix}priority": 5})
+    structured = sent({**attributes, "time": "2026-05-28T00:00:00Z", "data": data})
+    chosen = rule(when={"$.type": "billing.budget.exceeded", "$.data.note": "over by 5"})
+    assert chosen.holds(event_of(inbound).document)
+    assert command_of(chosen, event_of(inbound)) == command_of(chosen, event_of(structured))
 
 
 def test_plain_json_becomes_one_too() -> None:
@@ -169,6 +184,9 @@ def test_text_that_no_command_can_hold_is_unreadable(text: str) -> None:
         (sent({"workspace": 1}, message_id="m", correlation_id="nul\0"), "NUL"),
         (sent(cloud_event(id="")), "not a CloudEvent"),
         (sent(cloud_event(specversion="0.3")), "not a CloudEvent"),
+        (sent({}, headers={"cloudEvents:specversion": "1.0"}), "not a CloudEvent"),
+        (sent({}, headers={"cloudEvents:specversion": "1.0", "cloudEvents:id": 1.5}), ":id'"),
+        (sent(b"{", headers={"cloudEvents:specversion": "1.0"}), "not JSON"),
     ],
 )
 def test_what_cannot_be_told_from_another_event_is_unreadable(message: Inbound, why: str) -> None:
@@ -183,6 +201,9 @@ def test_what_this_program_says_triggers_nothing(kind: str) -> None:
     for message in (
         sent(cloud_event(type=kind)),
         sent(cloud_event(), routing_key=kind),
+        sent(
+            {}, headers={f"cloudEvents:{k}": v for k, v in cloud_event(type=kind, data="").items()}
+        ),
         sent({"workspace_id": str(WORKSPACE)}, message_id=str(uuid4()), type=kind),
     ):
         with pytest.raises(UnreadableError, match="a message of this program"):
