@@ -1,9 +1,12 @@
 """`completion`: the script that lets a shell complete verbs, options and workspaces."""
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, get_completion_class
 
 _PROGRAM = "workspace-lifecycle"
+_CLICKS, _OURS = "COMP_CWORD=$COMP_CWORD", "COMP_CWORD=$COMP_CWORD COMP_TYPE=$COMP_TYPE"
+"""bash shows what it would insert, and an id tells nobody whose it is. Where it only lists, which
+COMP_TYPE says, there can be a name beside each."""
 
 
 @click.command()
@@ -17,4 +20,7 @@ def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     variable = f"_{_PROGRAM.upper().replace('-', '_')}_COMPLETE"
-    click.echo(found(context.find_root().command, {}, _PROGRAM, variable).source())
+    script = found(context.find_root().command, {}, _PROGRAM, variable).source()
+    if issubclass(found, BashComplete):
+        script = script.replace(_CLICKS, _OURS).replace("+=($value)", '+=("$value")')
+    click.echo(script)

@@ -1,6 +1,8 @@
 """A workspace on the command line: its id, found by its name where the shell completes it."""
 
 import asyncio
+import os
+from uuid import UUID
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +15,8 @@ from consumer.store.forest import Node, forest
 from consumer.store.pool import opened
 
 _SHOWN = 10_000
+_LISTING = "63"
+"""bash's COMP_TYPE after the second Tab, when it shows and inserts nothing."""
 _PATIENCE = 2.0
 """Seconds: who presses Tab does not wait for a database that is away."""
 
@@ -34,13 +38,34 @@ class WorkspaceType(UUIDParameterType):
             return []
         begun = incomplete.casefold()
         return [
-            CompletionItem(str(node.workspace_id), help=f"{node.name} ({node.status})")
+            _offered(node)
             for node in nodes
             if str(node.workspace_id).startswith(begun) or node.name.casefold().startswith(begun)
         ]
 
+    def convert(
+        self, value: str | UUID, param: click.Parameter | None, ctx: click.Context | None
+    ) -> UUID:
+        """Read an id; who gives a name is told where the id is to be had.
+
+        A name may be two workspaces', or another's by tomorrow: no command goes by one.
+        """
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message} `workspace-lifecycle tree` shows all ids.", param, ctx)
+
 
 WORKSPACE = WorkspaceType()
+
+
+def _offered(node: Node) -> CompletionItem:
+    """Give an id, with its name beside it; where bash only lists, the name is all it would show."""
+    name = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in node.name)
+    whose = f"{name} ({node.status})"
+    is_listed = os.environ.get("COMP_TYPE") == _LISTING
+    shown = f"{node.workspace_id}  {whose}" if is_listed else str(node.workspace_id)
+    return CompletionItem(shown, help=whose)
 
 
 async def _nodes(url: str) -> list[Node]:
