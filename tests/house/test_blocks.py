@@ -88,6 +88,7 @@ WAYS: Mapping[tuple[str, str], Way] = {
     ("docs/bench.md", "make bench"): Parsed("takes half an hour"),
     ("docs/console.md", f"{PROGRAM} console"): By("tests/console/test_verb.py"),
     ("docs/console.md", f"{PROGRAM} operations"): Typed(),
+    ("docs/deploy.md", "/usr/bin/python3 -m venv"): Parsed("changes the machine"),
     ("docs/deploy.md", f"{PROGRAM} declare"): Typed(),
     (HOW_TO, f"{PROGRAM} tree"): Typed(),
     (HOW_TO, "WORKSPACE="): Typed(codes=(9,)),

@@ -60,6 +60,13 @@ def test_what_watches_is_given_what_the_package_ships(services: dict[str, Any]) 
     assert given[home].name == "workspace-lifecycle.json"
 
 
+def test_every_image_says_where_it_is(services: dict[str, Any]) -> None:
+    """Docker takes a short name for docker.io's, Podman for nobody's until it is configured."""
+    images = {one["image"] for one in services.values()} - {"workspace-lifecycle"}
+    built = services["lifecycle"]["build"]["dockerfile_inline"].split()[1]
+    assert not [image for image in (built, *images) if not image.startswith("docker.io/")]
+
+
 def test_no_secret_stands_in_the_file() -> None:
     """No password, and no URL with one."""
     text = COMPOSE.read_text()
