@@ -12,6 +12,7 @@ import click
 from consumer.broker.dead import Letter, dead_queue
 from consumer.broker.topology import exists
 from consumer.cli import environment
+from consumer.cli.outcome import counted
 from consumer.dead_letters import Meant, discarded, found, requeued
 from schemas.catalog import TRIGGERS_QUEUE
 from schemas.strict import rfc3339
@@ -56,7 +57,7 @@ def list_letters(*, as_json: bool, **which: Any) -> None:
         return
     for letter in letters:
         click.echo(_line(letter))
-    click.echo(f"{len(letters)} dead letters", err=True)
+    click.echo(counted(len(letters), "dead letter"), err=True)
 
 
 @dead_letters.command()

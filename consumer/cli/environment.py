@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import click
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from consumer.settings import CredentialError, Declared, Settings, credential
 
@@ -44,14 +45,16 @@ def read(kind: type[_Read]) -> _Read:
         raise click.UsageError(str(error)) from None
     except ValidationError as error:
         lines = [
-            f"LIFECYCLE_{str(found['loc'][0]).upper()}: {_said(found['type'], found['msg'])}"
+            f"LIFECYCLE_{str(found['loc'][0]).upper()}: {_said(found)}"
             for found in error.errors(include_input=False, include_url=False)
         ]
         raise click.UsageError("; ".join(lines)) from None
 
 
-def _said(kind: str, text: str) -> str:
-    return "not set" if kind == "missing" else text.removeprefix("Value error, ")
+def _said(found: ErrorDetails) -> str:
+    if found["type"] == "too_short":
+        return f"too short: {found['ctx']['min_length']} characters or more"
+    return "not set" if found["type"] == "missing" else found["msg"].removeprefix("Value error, ")
 
 
 def url(option: str | None, variable: str) -> str:

@@ -46,3 +46,8 @@ def main() -> None:
     except ForeseenError as error:
         click.echo(f"workspace-lifecycle: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # no file that somebody named: a mistake of ours
+            raise
+        click.echo(f"workspace-lifecycle: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)

@@ -65,6 +65,11 @@ def said(text: object) -> str:
     return escape("".join(shown))
 
 
+def counted(count: int, thing: str) -> str:
+    """Give a number of things, as one says it."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def status_code(status: int) -> int:
     """Give the exit code of an answer."""
     return 0 if status == OK else EXIT_CODES.get(status, 1)

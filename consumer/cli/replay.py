@@ -24,6 +24,7 @@ from consumer.broker.topology import exists
 from consumer.cli import environment
 from consumer.cli.into import Into, may_execute, parsed
 from consumer.cli.lazy import INTERRUPTED
+from consumer.cli.outcome import counted
 from consumer.cli.verify import verified
 from consumer.message import UnavailableError
 from consumer.settings import Settings
@@ -135,7 +136,7 @@ def replay_command(  # noqa: PLR0913 (each is an option)
         sys.exit(INTERRUPTED)
     except (JournalError, FileExistsError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{count} messages replayed into {asked.into}", err=True)
+    click.echo(f"{counted(count, 'message')} replayed into {asked.into}", err=True)
 
 
 def _trail_of(settings: Settings, source: Source) -> Trail:

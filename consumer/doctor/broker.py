@@ -80,7 +80,7 @@ def _granting(missing: Sequence[Lack]) -> str:
 
 def _held(queue: Found) -> Finding | None:
     if queue.name in _DEAD and queue.messages:
-        told = f"{queue.name} holds {queue.messages} dead letters"
+        told = f"{queue.name} holds dead letters: {queue.messages}"
         return Finding("broker", "note", told, "`workspace-lifecycle dead-letters list`")
     if queue.name in _TAKEN and queue.there and not queue.consumers:
         return Finding("broker", "note", f"nobody consumes {queue.name}", _RUN)

@@ -10,7 +10,10 @@ import structlog
 _LEVELS = {
     "retried": logging.INFO,
     **dict.fromkeys(
-        ("failed", "lost", "late", "paused", "restarted", "refused", "dropped", "unknown"),
+        (
+            *("failed", "lost", "late", "paused", "restarted", "refused", "dropped", "unknown"),
+            "waiting",
+        ),
         logging.WARNING,
     ),
     "parked": logging.ERROR,

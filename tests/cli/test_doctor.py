@@ -171,7 +171,7 @@ async def test_dead_letters_are_noted(cli: Cli, declared_url: str) -> None:
         exchange = await channel.get_exchange("lifecycle.dead-letter")
         await exchange.publish(aio_pika.Message(b"x"), "lifecycle.results")
         ran = await cli("doctor", LIFECYCLE_EXECUTOR="none")
-    assert "lifecycle.results.dead holds 1 dead letters" in ran.out
+    assert "lifecycle.results.dead holds dead letters: 1" in ran.out
 
 
 async def test_servers_that_are_away_are_named_and_the_rest_is_still_looked_at(cli: Cli) -> None:

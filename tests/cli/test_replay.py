@@ -87,7 +87,7 @@ async def test_commands_are_executed_again_only_when_it_was_typed(
     wrong = await typed("yes", amqp_url, database_url, *execute, "--execute")
     assert (wrong[0], "not confirmed" in wrong[1]) == (2, True)
     right = await typed("workspace.commands", amqp_url, database_url, *execute, "--execute")
-    assert (right[0], "1 messages replayed" in right[1]) == (0, True), right
+    assert (right[0], "1 message replayed" in right[1]) == (0, True), right
     taken = await caller.take("lifecycle.commands")
     assert (taken.message_id, taken.headers["x-original-routing-key"]) == ("m", "workspace.pause")
     await forest.connection.execute("insert into lifecycle.pruning values (now())")

@@ -26,6 +26,14 @@ async def test_a_wrong_setting_is_named_without_its_value(cli: Cli) -> None:
     assert "s3cret" not in ran.err
 
 
+async def test_a_token_that_is_too_short_is_told_how_long_it_has_to_be(cli: Cli) -> None:
+    """In characters, and without it."""
+    ran = await cli("run", LIFECYCLE_CONSOLE_TOKEN="s3cret")
+    assert ran.code == 2
+    assert "LIFECYCLE_CONSOLE_TOKEN: too short: 16 characters or more" in ran.err
+    assert "s3cret" not in ran.err
+
+
 async def test_a_misspelt_setting_is_logged(cli: Cli, platform_database_url: str) -> None:
     """Whoever started it without `doctor` finds it in the first line."""
     ran = await cli("run", LIFECYCLE_MAX_CASCDE="20", LIFECYCLE_DATABASE_URL=platform_database_url)

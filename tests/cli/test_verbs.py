@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from consumer.store.migrate import migrations
 from tests.cli.conftest import Cli
 from tests.support.forest import Forest
@@ -80,6 +82,15 @@ async def test_schemas_writes_and_finds_stale_files(cli: Cli, tmp_path: Path) ->
     (tmp_path / "asyncapi.json").write_text("{}")
     ran = await cli("schemas", "--out", tmp_path, "--check")
     assert (ran.code, ran.out) == (1, "stale: asyncapi.json\n")
+
+
+@pytest.mark.parametrize("words", [("replay", "--into"), ("schemas", "--out")])
+async def test_a_file_that_cannot_be_written_is_named(cli: Cli, words: tuple[str, str]) -> None:
+    """In one line, as anything else that is to be expected."""
+    ran = await cli(*words, "/proc/none/x")
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert "/proc/none" in ran.err
+    assert "No such file or directory" in ran.err
 
 
 async def test_help_lists_the_verbs(cli: Cli) -> None:
