@@ -15,6 +15,8 @@ from schemas.topology import QUEUES, Queue
 PATIENCE = 5.0
 """Seconds that a batch waits for a connection before it is refused."""
 DEFAULT_EXCHANGE = ""
+PUBLISHER = "workspace-lifecycle publisher"
+"""As which its connection shows."""
 
 
 class Publisher:
@@ -23,7 +25,7 @@ class Publisher:
     def __init__(
         self,
         url: str,
-        name: str = "workspace-lifecycle publisher",
+        name: str = PUBLISHER,
         queues: Sequence[Queue] = QUEUES,
     ) -> None:
         self._url, self._name, self._queues = url, name, queues

@@ -14,6 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from consumer.broker.publish import PUBLISHER
 from schemas.events import Action
 from schemas.topology import WORK_QUEUES
 
@@ -122,6 +123,7 @@ class Metrics:
 
     def _hear_connections(self) -> None:
         blocked = self._gauge("connection_blocked", "1: the broker takes nothing", "connection")
+        blocked.labels(PUBLISHER)
         lost = self._counter("connections_lost", "Connections that were lost", "part")
         for part in ("consumer", "publisher", "wake"):
             self._hears[f"{part}.lost"] = _incrementing(lost.labels(part))

@@ -54,6 +54,11 @@ class Front:
         self.most_at_once = 0
         self.lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Lie no longer about what was stopped."""
+        self.lag = 0
+        self._lags.clear()
+
     def answer(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes] | None:
         """Answer one call; None means that its answer is lost."""
         asked = parse_qs(body.decode())

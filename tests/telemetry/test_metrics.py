@@ -222,6 +222,7 @@ def test_two_programs_in_one_process_count_apart(metrics: Metrics) -> None:
         ("operation_settlement_seconds_count", {"action": "resume"}),
         ("results_total", {"outcome": "failed"}),
         ("messages_refused_total", {"message": "order"}),
+        ("connection_blocked", {"connection": "workspace-lifecycle publisher"}),
     ],
 )
 def test_what_is_alerted_on_is_there_from_the_start(

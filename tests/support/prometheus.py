@@ -1,0 +1,141 @@
+"""A Prometheus of one's own, with the program's configuration; it ends with whoever started it."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import aiohttp
+import yaml
+
+from consumer.devstack.server import HOST, Guarded, free_ports, start
+
+SHIPPED = Path(str(files("consumer.telemetry"))) / "prometheus"
+PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+NONE = "Prometheus is not installed (Debian: apt-get install prometheus)"
+EVERY = 1.0
+"""Seconds between two scrapes, and between two evaluations of the rules."""
+_PATIENCE = 60.0
+
+Labels = Mapping[str, str]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A server that answers; `began` is when it was asked first."""
+
+    url: str
+    began: float
+    session: aiohttp.ClientSession
+
+    async def get(self, path: str, **asked: str) -> Any:
+        """Ask its API; give the data of its answer."""
+        async with self.session.get(f"{self.url}/api/v1/{path}", params=asked) as answer:
+            told = await answer.json()
+            assert told["status"] == "success", told
+            return told["data"]
+
+    async def now(self, query: str) -> Sequence[tuple[Labels, float]]:
+        """Ask for the present value of each series."""
+        found = (await self.get("query", query=query))["result"]
+        return [(one["metric"], float(one["value"][1])) for one in found]
+
+    async def course(
+        self, query: str, begin: float, end: float, step: float
+    ) -> Sequence[tuple[Labels, Sequence[Point]]]:
+        """Ask for the values of each series over a time, in Unix seconds."""
+        span = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        found = (await self.get("query_range", query=query, **span))["result"]
+        return [(one["metric"], [(at, float(v)) for at, v in one["values"]]) for one in found]
+
+    async def until(self, query: str) -> None:
+        """Wait until a query finds anything."""
+        async with asyncio.timeout(_PATIENCE):
+            while not await self.now(query):  # noqa: ASYNC110 - only asking can tell
+                await asyncio.sleep(EVERY / 2)
+
+    async def scraped(self) -> None:
+        """Wait until what has happened by now was scraped, twice, and the rules evaluated."""
+        since = time.time() + EVERY
+        await self.until(f"min(timestamp(lifecycle_ready)) > {since}")
+        async with asyncio.timeout(_PATIENCE):
+            while not await self._evaluated(since):  # noqa: ASYNC110 - the same
+                await asyncio.sleep(EVERY / 2)
+
+    async def rules(self) -> Sequence[Mapping[str, Any]]:
+        """Give each rule with its health."""
+        groups = (await self.get("rules"))["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    async def firing(self) -> set[str]:
+        """Name the alerts that fire."""
+        alerts = (await self.get("alerts"))["alerts"]
+        return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
+
+    async def _evaluated(self, since: float) -> bool:
+        told = [rule["lastEvaluation"] for rule in await self.rules()]
+        return min(datetime.fromisoformat(one).timestamp() for one in told) > since + EVERY
+
+
+@asynccontextmanager
+async def prometheus(*targets: str) -> AsyncIterator[Prometheus]:
+    """Run one for the time of a block: the shipped files, scraping these every second.
+
+    An alert fires as soon as its expression holds: nobody waits for a quarter of an hour here.
+    """
+    folder = Path(mkdtemp(prefix="workspace-lifecycle-prometheus-"))
+    (port,) = free_ports(1)
+    server = _started(folder, port, targets)
+    try:
+        async with aiohttp.ClientSession() as session:
+            await _ready(session, f"http://{HOST}:{port}", server)
+            yield Prometheus(f"http://{HOST}:{port}", time.time(), session)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _started(folder: Path, port: int, targets: Sequence[str]) -> Guarded:
+    assert PROMETHEUS is not None
+    _configure(folder, targets)
+    command = [
+        PROMETHEUS,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+    ]
+    return start(command, log=folder / "log", folder=folder)
+
+
+def _configure(folder: Path, targets: Sequence[str]) -> None:
+    """Write the shipped files with other places and shorter times."""
+    rules = yaml.safe_load((SHIPPED / "rules.yml").read_text())
+    for group in rules["groups"]:
+        group["rules"] = [{k: v for k, v in rule.items() if k != "for"} for rule in group["rules"]]
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules))
+    config = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
+    config["global"] = dict.fromkeys(config["global"], f"{EVERY:.0f}s")
+    config["rule_files"] = [str(folder / "rules.yml")]
+    (ours,) = config["scrape_configs"]
+    ours["static_configs"] = [{"targets": [*targets]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+
+async def _ready(session: aiohttp.ClientSession, url: str, server: Guarded) -> None:
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            assert server.process.poll() is None, server.tail()
+            try:
+                async with session.get(f"{url}/-/ready") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.1)
