@@ -99,6 +99,11 @@ def queues_of(settings: Declared, *, foreign: bool = False) -> Sequence[Queue]:
     return (*kept, *trigger_queues(triggers.bindings if foreign else ()))
 
 
+def taken_queues(settings: Declared) -> Sequence[str]:
+    """Name the queues from which some role takes."""
+    return WORK_QUEUES if settings.triggers_file is None else (*WORK_QUEUES, TRIGGERS_QUEUE)
+
+
 def bucket_of(settings: Settings) -> "Bucket | None":
     """Give the archive's bucket, if there is to be one.
 
@@ -205,11 +210,11 @@ def _measured(
     Both are imported here: nobody else is to wait a tenth of a second for their library.
     """
     assert settings.listen is not None
-    metrics: Metrics = import_module("consumer.telemetry.metrics").Metrics()
+    queues = taken_queues(settings)
+    metrics: Metrics = import_module("consumer.telemetry.metrics").Metrics(queues)
     counting: type[Standing] = import_module("consumer.telemetry.standing").Standing
     archive = stream_of(settings) if "archive" in roles and settings.archive_url else None
-    queues = [*WORK_QUEUES, *map(dead, WORK_QUEUES)]
-    depths = Depths(settings.amqp_url.get_secret_value(), queues)
+    depths = Depths(settings.amqp_url.get_secret_value(), [*queues, *map(dead, queues)])
     standing = counting(metrics, database, depths, archive, lambda: not state.hindrances())
     health = Health(settings.listen, state.hindrances, standing.page)
     return metrics, [standing, health]

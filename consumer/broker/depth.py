@@ -1,5 +1,6 @@
 """How many messages wait in queues."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -9,12 +10,20 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from consumer.broker.connection import TIMEOUT, connected, translating
 from consumer.message import UnavailableError
 
+AGAIN = 600.0
+"""Seconds for which a queue that need not be there is not looked for again: RabbitMQ logs each
+such look as an error."""
+
 
 class Depths:
-    """Counts over a connection of its own, which is opened when asked and kept."""
+    """Counts over a connection of its own, which is opened when asked and kept.
 
-    def __init__(self, url: str, queues: Sequence[str]) -> None:
-        self._url, self._queues = url, [*queues]
+    The `optional` queues are on some brokers only.
+    """
+
+    def __init__(self, url: str, queues: Sequence[str], optional: Sequence[str] = ()) -> None:
+        self._url, self._queues = url, [*queues, *optional]
+        self._again = dict.fromkeys(optional, 0.0)
         self._rooms = AsyncExitStack()
         self._channel: Channel | None = None
 
@@ -30,7 +39,7 @@ class Depths:
         try:
             return {
                 queue: count
-                for queue in tuple(self._queues)
+                for queue in self._due()
                 if (count := await self._count(queue)) is not None
             }
         except UnavailableError:
@@ -43,6 +52,11 @@ class Depths:
         await self._rooms.aclose()
         self._rooms = AsyncExitStack()
 
+    def _due(self) -> list[str]:
+        """Name the queues to look at now."""
+        now = asyncio.get_running_loop().time()
+        return [queue for queue in self._queues if self._again.get(queue, 0.0) <= now]
+
     async def _count(self, queue: str) -> int | None:
         if self._channel is None:
             name = "workspace-lifecycle depths"
@@ -52,6 +66,8 @@ class Depths:
             try:
                 found = await self._channel.queue_declare(queue, passive=True, timeout=TIMEOUT)
             except ChannelNotFoundEntity:  # which also closed the channel
+                if queue in self._again:
+                    self._again[queue] = asyncio.get_running_loop().time() + AGAIN
                 await self.close()
                 return None
             except ChannelAccessRefused:

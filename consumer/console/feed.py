@@ -17,7 +17,7 @@ from consumer.store.history import Entry, open_operations, recent_operations, re
 from consumer.store.migrate import check
 from consumer.store.pool import Connection, opened
 from consumer.store.waiting import waiting
-from schemas.catalog import EVENTS
+from schemas.catalog import EVENTS, TRIGGERS_QUEUE
 from schemas.strict import rfc3339
 from schemas.topology import WORK_QUEUES, dead
 
@@ -40,7 +40,11 @@ class Feed:
 
     def __init__(self, amqp_url: str, database_url: str) -> None:
         self._amqp_url, self._database_url = amqp_url, database_url
-        self._depths = Depths(amqp_url, [*WORK_QUEUES, *map(dead, WORK_QUEUES)])
+        self._depths = Depths(
+            amqp_url,
+            [*WORK_QUEUES, *map(dead, WORK_QUEUES)],
+            optional=[TRIGGERS_QUEUE, dead(TRIGGERS_QUEUE)],
+        )
         self._told: dict[str, str] = {}
         self._looking: set[asyncio.Queue[Message | None]] = set()
         self._news = asyncio.Event()

@@ -51,15 +51,18 @@ class Bounded:
 
 
 class Metrics:
-    """What was said so far. `hear` is a listener of `consumer.observe`."""
+    """What was said so far. `hear` is a listener of `consumer.observe`.
 
-    def __init__(self) -> None:
+    `queues`: those of which deliveries may come.
+    """
+
+    def __init__(self, queues: Sequence[str] = WORK_QUEUES) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # twice the series for nothing
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._hears: dict[str, Hear] = {}
         self._hear_commands()
-        self._hear_deliveries()
+        self._hear_deliveries(queues)
         self._hear_connections()
         self._hear_outbox()
         self._hear_executor()
@@ -101,20 +104,20 @@ class Metrics:
         self._hears |= {"operation.recorded": recorded, "answer.repeated": repeated}
         self._count("transaction.retried", "transaction_retries", "Transactions tried again")
 
-    def _hear_deliveries(self) -> None:
+    def _hear_deliveries(self, queues: Sequence[str]) -> None:
         self._time(
             "delivery.acknowledged",
             "delivery_duration_seconds",
             "From a delivery to its acknowledgement",
             _SECONDS,
-            queue=WORK_QUEUES,
+            queue=queues,
         )
         for what, help_text in (
             ("failed", "Attempts at a delivery that failed"),
             ("retried", "Attempts put off because a server was away"),
             ("parked", "Deliveries that became dead letters"),
         ):
-            self._count(f"delivery.{what}", f"deliveries_{what}", help_text, queue=WORK_QUEUES)
+            self._count(f"delivery.{what}", f"deliveries_{what}", help_text, queue=queues)
         refused = self._counter(
             "messages_refused", "Messages of senders that may not send them", "message"
         )

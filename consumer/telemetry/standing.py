@@ -14,6 +14,7 @@ from consumer.store.archive import newest_marks
 from consumer.store.pool import Database
 from consumer.store.waiting import Waiting, waiting
 from consumer.telemetry.metrics import Metrics
+from schemas.catalog import TRIGGERS_QUEUE
 from schemas.topology import WORK_QUEUES, dead
 
 _FRESH, _FRESH_LAG = 3.0, 30.0
@@ -158,7 +159,7 @@ def _of_queues(found: Mapping[str, int]) -> Iterator[GaugeMetricFamily]:
     parked = GaugeMetricFamily(
         "lifecycle_dead_letters", "Dead letters of a queue", labels=["queue"]
     )
-    for queue in WORK_QUEUES:
+    for queue in (*WORK_QUEUES, TRIGGERS_QUEUE):
         if queue in found:
             ready.add_metric([queue], found[queue])
         if dead(queue) in found:

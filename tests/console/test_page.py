@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
+from consumer.broker.topology import declare
+from schemas.topology import trigger_queues
 from tests.contract.answering import say
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
@@ -134,6 +136,7 @@ async def test_a_cascade_of_200_is_seen_as_it_goes(
     await expect(operation).to_contain_text("120 of 200")
     await expect(operation.locator("progress")).to_be_visible()
     await expect(page.locator("#executor")).to_contain_text("80")
+    await expect(page.locator("#triggers")).to_be_hidden()
     await page.mouse.move(0, 0)
     await picture(page, f"cascade-{request.node.callspec.params['page']}")
     for width in (1280, 420):
@@ -143,6 +146,21 @@ async def test_a_cascade_of_200_is_seen_as_it_goes(
     await carry_out(caller, 80)
     await expect(operation).to_contain_text("settled")
     await expect(operation).to_contain_text("200 of 200")
+
+
+@pytest.fixture
+async def with_triggers(amqp_url: str) -> None:
+    """Declare the queues of triggers."""
+    await declare(amqp_url, trigger_queues())
+
+
+async def test_events_that_wait_are_shown_where_there_are_triggers(
+    with_triggers: None, page: Page, caller: WireCaller
+) -> None:
+    """Beside what else waits."""
+    assert with_triggers is None
+    await caller.send("spent", b"{}", exchange="", routing_key="lifecycle.triggers")
+    await expect(page.locator("#triggers")).to_have_text("events waiting 1")
 
 
 @pytest.mark.usefixtures("program")

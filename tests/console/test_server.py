@@ -9,7 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from consumer.broker.depth import Depths
+from consumer.broker.topology import declare
 from consumer.console.server import Address, Console, ExposedError
+from schemas.topology import trigger_queues
 from tests.console.conftest import serving
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
@@ -76,11 +79,46 @@ async def test_the_state_comes_first_and_then_what_changed(
             "a",
         )
         assert rejection["app_id"]
-        await told.until("queues", lambda queues: queues["lifecycle.commands.dead"] == 0)
+        queues = await told.until("queues", lambda queues: queues["lifecycle.commands.dead"] == 0)
+        assert "lifecycle.triggers" not in queues
         assert (await told.until("waiting", bool))["open"] == 0
         await caller.pause(top, cascade=True)
         await told.until("forest", lambda found: set(statuses(found).values()) == {"paused"})
         await told.until("operations", lambda all_: all_ and all_[0]["succeeded_count"] == 2)
+
+
+async def test_events_that_wait_for_a_trigger_are_told_where_there_are_any(
+    amqp_url: str, database_url: str, http: aiohttp.ClientSession, caller: WireCaller
+) -> None:
+    """And what of them was parked, wherever that stands among the dead letters."""
+    await declare(amqp_url, trigger_queues())
+    for name in ("lifecycle.triggers", "lifecycle.triggers", "lifecycle.triggers.dead"):
+        await caller.send("spent", b"{}", exchange="", routing_key=name)
+    async with (
+        serving(amqp_url, database_url) as console,
+        http.get(f"{console}feed") as response,
+        http.get(f"{console}dead-letters") as listed,
+    ):
+        await Told(response).until(
+            "queues",
+            lambda told: (told["lifecycle.triggers"], told["lifecycle.triggers.dead"]) == (2, 1),
+        )
+        assert [one["queue"] for one in await listed.json()] == ["lifecycle.triggers.dead"]
+
+
+async def test_a_queue_that_need_not_be_there_is_not_looked_for_at_every_look(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ would log each as an error; what is there is counted all the same."""
+    await declare(amqp_url)
+    depths = Depths(amqp_url, ["lifecycle.commands"], optional=["lifecycle.triggers"])
+    monkeypatch.setattr("consumer.broker.depth.AGAIN", 1.0)
+    assert await depths.read() == {"lifecycle.commands": 0}
+    await declare(amqp_url, trigger_queues())
+    assert await depths.read() == {"lifecycle.commands": 0}
+    await asyncio.sleep(1.0)
+    assert await depths.read() == {"lifecycle.commands": 0, "lifecycle.triggers": 0}
+    await depths.close()
 
 
 @pytest.mark.usefixtures("program")

@@ -15,6 +15,7 @@ from consumer.observe import listening
 from consumer.store.pool import opened
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.standing import Reading, Standing
+from consumer.trigger import Trigger, Triggers
 from schemas.topology import WORK_QUEUES, dead
 from tests.broker.gate import Gate, gate_before
 from tests.broker.tools import Facts
@@ -63,6 +64,20 @@ async def test_what_waits_is_told(
     assert "lifecycle_archive_lag_messages" not in found.samples
 
 
+async def test_events_that_wait_for_a_trigger_are_told(
+    measured: Measured, caller: WireCaller, database_url: str
+) -> None:
+    """By every process that has the file; and the first that is parked is counted from 0."""
+    assert database_url
+    rule = Trigger(name="n", exchange="billing", routing_key="#", action="pause", workspace="$.id")
+    await caller.channel.declare_exchange("billing", "topic", durable=True)
+    async with measured("commands", triggers_file=Triggers(trigger=(rule,))) as listen:
+        await caller.send("spent", b"{}", exchange="", routing_key="lifecycle.triggers")
+        found = await until(listen, "lifecycle_queue_depth", 1, queue="lifecycle.triggers")
+    assert found.value("lifecycle_dead_letters", queue="lifecycle.triggers") == 0
+    assert found.value("lifecycle_deliveries_parked_total", queue="lifecycle.triggers") == 0
+
+
 async def until(listen: str, name: str, value: float, **labels: str) -> Scrape:
     """Scrape until a gauge has a value."""
     found = await scrape(listen)
@@ -84,7 +99,7 @@ async def test_calls_throttles_confirms_and_settlement_are_told(
     front.refusals["StopInstances"] = (503, "RequestLimitExceeded")
     async with measured(executor="ec2") as listen:
         answer = await caller.pause(top, cascade=True)
-        await asked(lambda: "StopInstances" in front.asked)
+        await asked(lambda: front.asked.count("StopInstances") > 1)  # so the first was refused
         front.refusals.clear()
         operation = answer.data["operation_id"]
         await caller.hear("workspace.pause.settled", operation_id=operation)
