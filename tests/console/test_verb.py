@@ -17,7 +17,7 @@ __all__ = ["cli"]
     [
         ("0.0.0.0:0", None, "LIFECYCLE_CONSOLE_TOKEN"),
         ("here", None, "host:port"),
-        ("127.0.0.1:0", "short", "LIFECYCLE_CONSOLE_TOKEN"),
+        ("127.0.0.1:0", "s3cret", "LIFECYCLE_CONSOLE_TOKEN"),
     ],
 )
 async def test_what_would_be_open_or_wrong_is_named(

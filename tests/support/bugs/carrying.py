@@ -255,9 +255,17 @@ PUBLISHING = (
     bug(
         "a relay that lost its broker ends",
         _RELAY,
-        "                pause = min(pause * 2, _LONGEST_PAUSE)\n",
+        "                await asyncio.wait([stopping], timeout=pause)\n",
         "                return\n",
         "tests/contract/test_relay.py::test_a_broker_that_is_away_loses_nothing",
+    ),
+    bug(
+        "what a relay left that died waits for the next command",
+        _RELAY,
+        "self._sweep if emptied else pause",
+        "self._sweep",
+        "tests/contract/test_relay.py::"
+        "test_who_finds_another_at_it_looks_again_without_being_woken",
     ),
     bug(
         "a nack is taken for a confirm",
