@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import uuid4
 
 import click
 from rich.console import Console
@@ -26,6 +27,10 @@ from consumer.message import UnavailableError
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.events import Rejected, Settled, Summary
 
+_AGAIN = (
+    ": the same line with --message-id {}. `workspace-lifecycle doctor` says whether anybody "
+    "carries commands out"
+)
 _GOES_ON = "the operation goes on: workspace-lifecycle watch"
 _Command = Callable[..., Any]
 
@@ -104,13 +109,14 @@ async def _send(
     command = _valid(model, members)
     url = environment.url(options["amqp_url"], "LIFECYCLE_AMQP_URL")
     out = paper(quiet=options["as_json"])
+    identity = options["message_id"] or str(uuid4())
     async with AsyncExitStack() as rooms:
         client = await rooms.enter_async_context(LifecycleClient(url, source=SOURCE))
         watch = await rooms.enter_async_context(client.watching()) if options["wait"] else None
         try:
-            answer = await client.ask(kind, command, options["message_id"], options["timeout"])
+            answer = await client.ask(kind, command, identity, options["timeout"])
         except TimeoutError as error:
-            click.echo(f"workspace-lifecycle: {error}", err=True)
+            click.echo(f"workspace-lifecycle: {error}{_AGAIN.format(identity)}", err=True)
             return NO_ANSWER, None
         event = event_of(answer)
         show_answer(out, event, command)

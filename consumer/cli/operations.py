@@ -155,6 +155,8 @@ def _show_list(found: Sequence[Entry]) -> None:
     out = paper()
     for one in found:
         out.print(line_of(one), emoji=False)
+    if not found:
+        click.echo("no operations", err=True)
 
 
 def _show(out: Console, record: Record, *, every: bool) -> None:

@@ -80,6 +80,8 @@ def tree(
         return
     for one in drawn(found):
         paper().print(Whole(one))
+    if not found:
+        click.echo("no workspaces", err=True)
     if len(found) == _MOST:
         click.echo(f"... cut at {_MOST} workspaces: name one to see its subtree", err=True)
 

@@ -1,12 +1,16 @@
 """`pause` and `resume`: exit codes, the list, what to type next, JSON, waiting."""
 
 import json
+import re
+from collections.abc import Callable
 
 import pytest
 
+from consumer.settings import Settings
 from tests.cli.conftest import Cli
 from tests.support.caller import WireCaller
 from tests.support.forest import Forest
+from tests.support.program import running
 
 
 @pytest.mark.usefixtures("program")
@@ -113,3 +117,18 @@ async def test_a_vhost_without_the_program_is_told_in_one_line(cli: Cli) -> None
     assert [line[:38] for line in ran.err.splitlines()] == [
         "workspace-lifecycle: nobody listens to"
     ]
+
+
+async def test_who_gets_no_answer_is_told_how_to_ask_again(
+    cli: Cli, forest: Forest, declared_url: str, settings_of: Callable[..., Settings]
+) -> None:
+    """The line that is said to be safe to send again is: it has one effect, and the answer."""
+    top = await forest.plant("top")
+    ran = await cli("pause", top, "--timeout", "1", LIFECYCLE_AMQP_URL=declared_url)
+    assert (ran.code, "doctor" in ran.err) == (6, True)
+    (again,) = re.findall(r"--message-id \S+(?=\.)", ran.err)
+    async with running(settings_of()):
+        answered = await cli("pause", top, *again.split(), LIFECYCLE_AMQP_URL=declared_url)
+    assert (answered.code, "1 paused" in answered.out) == (0, True)
+    count = await forest.connection.fetchval("select count(*) from lifecycle.operation")
+    assert count == 1

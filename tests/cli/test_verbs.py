@@ -50,6 +50,14 @@ async def test_tree_as_json(cli: Cli, forest: Forest) -> None:
     assert [(node["name"], node["depth"]) for node in found] == [("one", 0), ("child", 1)]
 
 
+@pytest.mark.parametrize("verb", ["tree", "operations"])
+async def test_nothing_to_show_is_said(cli: Cli, verb: str) -> None:
+    """To whoever looks; what is piped stays empty, and JSON an empty array."""
+    ran, as_json = await cli(verb), await cli(verb, "--json")
+    assert (ran.code, ran.out, ran.err.split()[0]) == (0, "", "no")
+    assert (as_json.out, as_json.err) == ("[]\n", "")
+
+
 async def test_tree_of_nobody(cli: Cli) -> None:
     """An unknown id is an error that names it, with the exit code that pause would have."""
     ran = await cli("tree", "00000000-0000-4000-8000-000000000000")
