@@ -1,6 +1,7 @@
 """A group whose verbs are imported when they are called: `pause` needs nothing of the console."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -37,6 +38,17 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a verb; of one that is misspelt say which it was to be."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not (alike := get_close_matches(args[0], self._places, 1)):
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {alike[0]!r}?", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; Ctrl-C, also at a question, ends it as a shell expects it."""

@@ -31,7 +31,10 @@ CHATTY = ("aiormq", "aio_pika")
 """Libraries that log each lost connection with its traceback; the verbs say it in a line."""
 
 
-@click.group(cls=LazyGroup, places=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+@click.group(cls=LazyGroup, places=VERBS, context_settings=SETTINGS)
 @click.version_option(package_name="workspace-lifecycle")
 def cli() -> None:
     """Pause and resume trees of running workspaces by message."""

@@ -101,6 +101,13 @@ async def test_a_file_that_cannot_be_written_is_named(cli: Cli, words: tuple[str
     assert "No such file or directory" in ran.err
 
 
+async def test_a_verb_that_is_misspelt_is_guessed(cli: Cli) -> None:
+    """Only said, never done; what is like nothing is not guessed at."""
+    near, far = await cli("puase", "x"), await cli("nonsense")
+    assert (near.code, "Did you mean 'pause'?" in near.err) == (2, True)
+    assert (far.code, "Did you mean" in far.err) == (2, False)
+
+
 async def test_help_lists_the_verbs(cli: Cli) -> None:
     """Each verb says in a line what it does."""
     ran = await cli("--help")

@@ -102,6 +102,18 @@ async def test_the_gateway_tells_what_is_not_there_and_what_it_cannot_read(
     assert (await post(f"/workspaces/{lone}/pause?cascade=perhaps")).status_code == 422
 
 
+async def test_the_gateway_tells_that_nobody_listens(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wrong vhost, or a program that has never run there, is a 503 that says so."""
+    with vhost(stack) as empty_url:
+        monkeypatch.setenv("LIFECYCLE_AMQP_URL", empty_url)
+        with TestClient(recipe("gateway")["app"]) as client:
+            answer = await asyncio.to_thread(client.post, f"/workspaces/{uuid4()}/pause")
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
+    assert "workspace-lifecycle run" in answer.json()["detail"]
+
+
 @pytest.mark.settings(implicit_cascade="deprecated")
 async def test_the_gateway_marks_a_cascade_that_nobody_asked_for(
     post: Call, forest: Forest
