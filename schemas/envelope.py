@@ -20,6 +20,7 @@ def _short(value: str) -> str:
     return value
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 Short = Annotated[Text, AfterValidator(_short)]
 
 
@@ -128,4 +129,4 @@ def head(attributes: Attributes) -> bytes:
 
 
 def _object(members: dict[str, str]) -> bytes:
-    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(members).encode()

@@ -6,6 +6,7 @@ pamqp writes a form once, and ids and bodies are put into it (AMQP 0-9-1, sectio
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pamqp import frame
 from pamqp.commands import Basic
@@ -70,9 +71,6 @@ class Frames:
         return self._form
 
     def _written(self, message: Outbound, identity: str) -> _Form:
-        method = Basic.Publish(
-            exchange=message.exchange, routing_key=message.routing_key, mandatory=message.mandatory
-        )
         properties = outgoing(message, self._user_id)
         properties.message_id = identity
         header = frame.marshal(ContentHeader(body_size=0, properties=properties), self._channel)
@@ -81,7 +79,8 @@ class Frames:
         # What stands before the id may be a caller's: anything. What stands behind is ours.
         at = header.rindex(identity.encode())
         return _Form(
-            frame.marshal(method, self._channel) + header[:_SIZE_AT],
+            _method(self._channel, message.exchange, message.routing_key, message.mandatory)
+            + header[:_SIZE_AT],
             header[_SIZE_AT + _SIZE.size : at],
             header[at + len(identity.encode()) :],
         )
@@ -91,6 +90,12 @@ class Frames:
             return b"".join((self._head, _SHORT_SIZE.pack(len(body)), body, _END)) if body else b""
         parts = (body[at : at + self._most] for at in range(0, len(body), self._most))
         return b"".join(map(self._framed, parts))
+
+
+@lru_cache(maxsize=256)
+def _method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    publish = Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+    return frame.marshal(publish, channel)
 
 
 def _alike(message: Outbound) -> tuple[object, ...]:
