@@ -91,6 +91,22 @@ async def test_what_credentials_may_not_do_is_wrong(
     )
 
 
+@pytest.mark.parametrize("missing", ["AWS_REGION", "AWS_ACCESS_KEY_ID"])
+async def test_what_aws_lacks_is_told_once(
+    cli: Cli, stack: Stack, forest: Forest, front: Front, missing: str
+) -> None:
+    """No call can be made then, so there are no three that could not."""
+    await with_a_machine(stack, forest)
+    nothing = dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_SECRET_ACCESS_KEY", missing))
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
+    ran = await cli("doctor", "--json", **{**aws(stack, front), **nowhere, **nothing})
+    assert ran.code == 1
+    assert said(ran.out, "wrong").count("EC2 cannot be asked") == 1
+    (mend,) = [one["mend"] for one in json.loads(ran.out) if one["state"] == "wrong"]
+    assert "AWS_REGION" in mend
+    assert front.asked == []
+
+
 async def test_before_the_first_run_nothing_is_declared_by_looking(cli: Cli) -> None:
     """On a new vhost the topology is noted as missing, and still is afterwards."""
     for _ in range(2):
