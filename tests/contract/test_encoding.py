@@ -45,6 +45,7 @@ async def test_a_cloudevent_means_the_same_as_the_plain_form(
     assert first.event["correlationid"] == first.message.correlation_id == "corr"
 
 
+@pytest.mark.settings(simulated_delay=1.2)
 async def test_outbound_is_cloudevents_and_the_properties_repeat_it(
     caller: WireCaller, forest: Forest
 ) -> None:
@@ -74,7 +75,9 @@ async def test_outbound_is_cloudevents_and_the_properties_repeat_it(
         assert event["traceparent"] == trace
         assert (event["id"], event["type"]) == (message.message_id, message.type)
         assert datetime.fromisoformat(event["time"]).tzinfo is not None
-        assert message.timestamp is not None
+        assert message.timestamp == datetime.fromisoformat(heard.event["time"]).replace(
+            microsecond=0
+        )
         assert message.content_type == CLOUDEVENTS
         assert message.delivery_mode == 2
     assert answer.event["causationid"] == stop.event["causationid"] == identity

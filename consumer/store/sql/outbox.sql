@@ -23,18 +23,21 @@ select pg_advisory_unlock(4909, 1);
 -- answers. A fan-out gives a row for each of its targets that is not confirmed yet, by workspace
 -- id; where none is left it gives one row without a target. Leaves out what is under way: the rows
 -- $3, and of the fan-out $4 all up to the workspace $5. Begins behind the row $6, so that it does not
--- read again what was deleted and cannot be cleaned up yet. Locks nothing: one relay at a time.
+-- read again what was deleted and cannot be cleaned up yet. Locks nothing: one relay at a time. What
+-- has a body of its own was said later than its operation was recorded, and is dated so.
 select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
        case when o.kind <> 'fanout' then coalesce(o.body, p.answer) end as body,
-       o.derived_from, p.deprecated, p.recorded_at, p.traceparent,
-       p.message_id as causation_id, coalesce(p.correlation_id, p.message_id) as origin_id,
+       o.derived_from, p.deprecated,
+       case when o.body is null then p.recorded_at else o.created_at end as recorded_at,
+       p.traceparent, p.message_id as causation_id,
+       coalesce(p.correlation_id, p.message_id) as origin_id,
        t.workspace_id, t.name, t.instance_id, t.runtime, t.previous_status, t.generation,
        p.deadline
 from (
     select m.*, sum(case when m.kind <> 'fanout' then octet_length(coalesce(m.body, q.answer))
                     end) over (order by m.seq) as bytes, min(m.seq) over () as first
     from (select seq, operation_id, kind, type, reply_to, correlation_id, body, attempts,
-                 derived_from, case when seq = $4 then $5 else progress end as progress
+                 created_at, derived_from, case when seq = $4 then $5 else progress end as progress
           from lifecycle.outbox where seq > $6 and seq <> all($3::bigint[])
           order by seq limit $1) m
     join lifecycle.operation q using (operation_id)
@@ -56,14 +59,15 @@ limit $1;
 -- The newest replies: at most $1, and about $2 bytes of answers, without the rows $3, which are under
 -- way, and behind the row $4. Columns as those of take_outbox. Locks nothing: one relay at a time.
 select o.seq, o.kind, o.type, o.operation_id, o.reply_to, o.correlation_id, o.attempts,
-       coalesce(o.body, p.answer) as body, o.derived_from, p.deprecated, p.recorded_at,
+       coalesce(o.body, p.answer) as body, o.derived_from, p.deprecated,
+       case when o.body is null then p.recorded_at else o.created_at end as recorded_at,
        p.traceparent, p.message_id as causation_id,
        coalesce(p.correlation_id, p.message_id) as origin_id, null::uuid as workspace_id
 from (
     select m.*, sum(octet_length(coalesce(m.body, q.answer))) over (order by m.seq desc) as bytes,
            max(m.seq) over () as first
     from (select seq, operation_id, kind, type, reply_to, correlation_id, body, attempts,
-                 derived_from
+                 created_at, derived_from
           from lifecycle.outbox
           where kind = 'reply' and seq > $4 and seq <> all($3::bigint[])
           order by seq desc limit $1) m
