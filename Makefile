@@ -38,10 +38,11 @@ stack: ## Bring up broker, database and AWS until Ctrl-C.
 	@.ci/venv dev
 	@$(BIN)/python -m consumer.devstack
 
-pictures: ## Take docs/console.png anew, where Chromium is installed.
+pictures: ## Make docs/console.png and docs/dashboard.svg anew, with Chromium and Prometheus.
 	@.ci/venv dev
 	CONSOLE_SHOTS=build/console $(BIN)/pytest -q tests/console/test_page.py
 	cp build/console/cascade-light.png docs/console.png
+	$(BIN)/pytest -q -m pictures tests/telemetry/test_picture.py
 
 schemas: ## Generate JSON Schema and AsyncAPI from the models.
 	@.ci/venv dev

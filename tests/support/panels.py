@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tests.support.prometheus import EVERY, Labels, Point, Prometheus
+from tests.support.prometheus import Labels, Point, Prometheus
 
 DASHBOARD: Any = json.loads(
     (Path(str(files("consumer.telemetry"))) / "grafana" / "workspace-lifecycle.json").read_text()
@@ -27,15 +27,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Window:
-    """The time that a dashboard shows, in Unix seconds, a point every `step`."""
+    """The time that a dashboard shows, in Unix seconds, a point every `step`.
+
+    `every`: how often was scraped.
+    """
 
     begin: float
     end: float
     step: float
+    every: float
 
     def filled(self, expr: str) -> str:
         """Put numbers where Grafana does: its $__rate_interval is at least four scrapes."""
-        rate = max(self.step + EVERY, 4 * EVERY)
+        rate = max(self.step + self.every, 4 * self.every)
         span = max(1, round(self.end - self.begin))
         return expr.replace("$__rate_interval", f"{rate:.0f}s").replace("$__range", f"{span}s")
 

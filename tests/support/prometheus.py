@@ -21,8 +21,8 @@ SHIPPED = Path(str(files("consumer.telemetry"))) / "prometheus"
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 NONE = "Prometheus is not installed (Debian: apt-get install prometheus)"
 EVERY = 1.0
-"""Seconds between two scrapes, and between two evaluations of the rules."""
-_PATIENCE = 60.0
+"""Seconds between two scrapes, and between two evaluations of the rules, where that is tested."""
+_PATIENCE, _GLANCE = 60.0, 0.5
 
 Labels = Mapping[str, str]
 Point = tuple[float, float]
@@ -30,11 +30,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A server that answers; `began` is when it was asked first."""
+    """A server that answers; `began` is when it was asked first, `every` how often it scrapes."""
 
     url: str
     began: float
     session: aiohttp.ClientSession
+    every: float
 
     async def get(self, path: str, **asked: str) -> Any:
         """Ask its API; give the data of its answer."""
@@ -60,15 +61,15 @@ class Prometheus:
         """Wait until a query finds anything."""
         async with asyncio.timeout(_PATIENCE):
             while not await self.now(query):  # noqa: ASYNC110 - only asking can tell
-                await asyncio.sleep(EVERY / 2)
+                await asyncio.sleep(_GLANCE)
 
     async def scraped(self) -> None:
         """Wait until what has happened by now was scraped, twice, and the rules evaluated."""
-        since = time.time() + EVERY
+        since = time.time() + self.every
         await self.until(f"min(timestamp(lifecycle_ready)) > {since}")
         async with asyncio.timeout(_PATIENCE):
             while not await self._evaluated(since):  # noqa: ASYNC110 - the same
-                await asyncio.sleep(EVERY / 2)
+                await asyncio.sleep(_GLANCE)
 
     async def rules(self) -> Sequence[Mapping[str, Any]]:
         """Give each rule with its health."""
@@ -82,29 +83,29 @@ class Prometheus:
 
     async def _evaluated(self, since: float) -> bool:
         told = [rule["lastEvaluation"] for rule in await self.rules()]
-        return min(datetime.fromisoformat(one).timestamp() for one in told) > since + EVERY
+        return min(datetime.fromisoformat(one).timestamp() for one in told) > since + self.every
 
 
 @asynccontextmanager
-async def prometheus(*targets: str) -> AsyncIterator[Prometheus]:
-    """Run one for the time of a block: the shipped files, scraping these every second.
+async def prometheus(*targets: str, every: float = EVERY) -> AsyncIterator[Prometheus]:
+    """Run one for the time of a block: the shipped files, scraping these `every` so many seconds.
 
     An alert fires as soon as its expression holds: nobody waits for a quarter of an hour here.
     """
     folder = Path(mkdtemp(prefix="workspace-lifecycle-prometheus-"))
     (port,) = free_ports(1)
-    server = _started(folder, port, targets)
+    _configure(folder, targets, every)
+    server = _started(folder, port)
     try:
         async with aiohttp.ClientSession() as session:
             await _ready(session, f"http://{HOST}:{port}", server)
-            yield Prometheus(f"http://{HOST}:{port}", time.time(), session)
+            yield Prometheus(f"http://{HOST}:{port}", time.time(), session, every)
     finally:
         await asyncio.to_thread(server.stop)
 
 
-def _started(folder: Path, port: int, targets: Sequence[str]) -> Guarded:
+def _started(folder: Path, port: int) -> Guarded:
     assert PROMETHEUS is not None
-    _configure(folder, targets)
     command = [
         PROMETHEUS,
         f"--config.file={folder / 'prometheus.yml'}",
@@ -114,14 +115,14 @@ def _started(folder: Path, port: int, targets: Sequence[str]) -> Guarded:
     return start(command, log=folder / "log", folder=folder)
 
 
-def _configure(folder: Path, targets: Sequence[str]) -> None:
+def _configure(folder: Path, targets: Sequence[str], every: float) -> None:
     """Write the shipped files with other places and shorter times."""
     rules = yaml.safe_load((SHIPPED / "rules.yml").read_text())
     for group in rules["groups"]:
         group["rules"] = [{k: v for k, v in rule.items() if k != "for"} for rule in group["rules"]]
     (folder / "rules.yml").write_text(yaml.safe_dump(rules))
     config = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
-    config["global"] = dict.fromkeys(config["global"], f"{EVERY:.0f}s")
+    config["global"] = dict.fromkeys(config["global"], f"{every:.0f}s")
     config["rule_files"] = [str(folder / "rules.yml")]
     (ours,) = config["scrape_configs"]
     ours["static_configs"] = [{"targets": [*targets]}]

@@ -7,10 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import aio_pika
 import pytest
 
-from consumer.devstack.stack import Stack
 from consumer.rules import Grant, Rules
 from tests.broker.gate import Gate
 from tests.contract.answering import say
@@ -28,20 +26,17 @@ from tests.support.prometheus import (
     Prometheus,
     prometheus,
 )
-from tests.support.users import user_on
 from tests.telemetry.conftest import Measured
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-pytestmark = [pytest.mark.skipif(PROMETHEUS is None, reason=NONE), pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.skipif(PROMETHEUS is None, reason=NONE),
+    pytest.mark.usefixtures("archive_past_the_front"),
+    pytest.mark.timeout(240),
+]
 POLICY = Rules(require_user_id=False, default=Grant(cascade=True))
-
-
-@pytest.fixture(autouse=True)
-def _archive_past_the_front(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have EC2 alone stand behind the front that throttles."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", stack.aws_url)
 
 
 @asynccontextmanager
@@ -102,15 +97,6 @@ async def forge(stranger: WireCaller, forest: Forest) -> None:
 
 
 @pytest.fixture
-async def stranger(stack: Stack, declared_url: str) -> AsyncIterator[WireCaller]:
-    """Open a caller as a user whom the policy does not name."""
-    with user_on(stack.management_url, declared_url, "stranger") as url:
-        connection = await aio_pika.connect(url)
-        yield await WireCaller.on(connection, listen=False)
-        await connection.close()
-
-
-@pytest.fixture
 async def troubled(
     measured: Measured,
     caller: WireCaller,
@@ -136,7 +122,7 @@ async def troubled(
 
 async def test_every_panel_is_answered_and_what_went_wrong_is_alerted(troubled: Prometheus) -> None:
     """Each query with numbers, so that no panel says "No data"; each harm by its alert alone."""
-    window = Window(troubled.began, time.time(), EVERY)
+    window = Window(troubled.began, time.time(), EVERY, EVERY)
     silent = [
         (panel["title"], target["expr"])
         for panel in PANELS

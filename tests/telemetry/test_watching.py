@@ -136,6 +136,16 @@ def test_the_page_lists_the_alerts() -> None:
     assert sum(map(len, listed.values())) == len(RULES)
 
 
+def test_the_picture_shows_the_panels_there_are() -> None:
+    """Each with data. Where this fails: `make pictures`."""
+    picture = (Path(__file__).parents[2] / "docs" / "dashboard.svg").read_text()
+    shown = re.findall(r'class="(?:row|title)">(.*?)<', picture)
+    assert {*shown} == {one["title"] for one in DASHBOARD["panels"]}
+    assert len(shown) == len(DASHBOARD["panels"])
+    assert "No data" not in picture
+    assert len(picture) < 200_000
+
+
 def test_no_two_panels_lie_on_each_other() -> None:
     """Each has a place and an id of its own, and reads from the source that was chosen."""
     assert len({one["id"] for one in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
