@@ -44,18 +44,26 @@ class Stream:
     async def end(self) -> int | None:
         """Tell the offset of the last message; None where there is none.
 
+        Where more keep coming, of the last one before those that came while we looked: a second
+        reader, of what is new, tells where that begins.
+
         Raises:
             UnavailableError: the broker is away, or there is no such stream.
 
         """
         async with connected(self._url, f"workspace-lifecycle end of {self.name}") as link:
             heard = await _consume(link, self.name, "last")
+            fresh = await _consume(link, self.name, "next")
             found: int | None = None
+            new: int | None = None
             while (
                 delivered := await _next(heard, _FIRST if found is None else _SETTLED)
             ) is not None:
                 (found,) = _offsets([delivered], found)
                 heard.ack([delivered])
+                new = _first(fresh) if new is None else new
+                if new is not None and found >= new - 1:
+                    break
             return found
 
     async def read(
@@ -147,6 +155,13 @@ async def _next(heard: _Heard, seconds: float) -> DeliveredMessage | None:
         with translating("ask for what is left of the last chunk"):
             await heard.channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)
         return None if heard.queue.empty() else heard.queue.get_nowait()
+
+
+def _first(fresh: _Heard) -> int | None:
+    """Give the offset of the first message that came, once it has."""
+    if fresh.queue.empty() or (delivered := fresh.queue.get_nowait()) is None:
+        return None
+    return _said(delivered)
 
 
 def _offsets(batch: Sequence[DeliveredMessage], before: int | None) -> list[int]:

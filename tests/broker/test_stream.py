@@ -1,6 +1,7 @@
 """Reading a stream from an offset on: in order, from the very offset, to the very end."""
 
 import asyncio
+import itertools
 import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -47,6 +48,25 @@ async def test_it_is_read_from_the_very_offset_to_the_very_end(filler: Filler) -
     assert await read(stream, 137, 140) == [137, 138, 139, 140]
     assert await read(stream, 299, 299) == [299]
     assert await read(stream, 300, 299) == []
+
+
+async def test_a_stream_into_which_more_keeps_coming_has_an_end(filler: Filler) -> None:
+    """No earlier than when it was asked for; whoever waited for a lull would wait for ever."""
+    await filler.number(0, 50)
+
+    async def go_on() -> None:
+        for number in itertools.count(50):
+            await filler.number(number, 1)
+
+    filling = asyncio.create_task(go_on())
+    try:
+        async with asyncio.timeout(30):
+            end = await filler.stream.end()
+    finally:
+        filling.cancel()
+        await asyncio.wait([filling])
+    assert end is not None
+    assert end >= 49
 
 
 async def test_it_is_read_from_a_time_on(filler: Filler) -> None:
