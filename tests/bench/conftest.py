@@ -12,12 +12,13 @@ import pytest
 
 from consumer.devstack.stack import Stack
 from tests.bench.load import Place
+from tests.bench.markdown import put
 from tests.bench.measure import SCALE, Report
 from tests.bench.paper import table
-from tests.bench.plot import plot
+from tests.bench.plot import SHORT, plot
 
 _DOCS = Path(__file__).parents[2] / "docs"
-_FILES = ("bench.json", "bench.svg")
+_FILES = ("bench.json", "bench.svg", "bench-short.svg")
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +27,10 @@ def folder() -> Iterator[Path]:
     made = Path(mkdtemp(prefix="bench-"))
     print(f"\nwhat is found is written to {made}")
     yield made
-    for name in _FILES if os.environ.get("BENCH_KEEP") == "1" else ():
-        shutil.copy(made / name, _DOCS)
+    if os.environ.get("BENCH_KEEP") == "1":
+        for name in _FILES:
+            shutil.copy(made / name, _DOCS)
+        put()
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +46,7 @@ def report(folder: Path, whole: Report) -> Iterator[Report]:
     """Give the report; what is in it after a test outlives the run, however that ends."""
     yield whole
     told = json.dumps(whole.as_json(), indent=1)
-    for name, text in zip(_FILES, (f"{told}\n", plot(whole)), strict=True):
+    for name, text in zip(_FILES, (f"{told}\n", plot(whole), plot(whole, SHORT)), strict=True):
         (folder / name).write_text(text)
 
 

@@ -1,6 +1,6 @@
 """The report as one SVG: a panel a comparison, a bar a contender, readable on dark and on light."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from tests.bench.measure import Figure, Report
@@ -11,10 +11,16 @@ _INK, _OURS, _OTHERS = "#808080", "#2f9e6e", "#8c9bb0"
 _FONT = "font: 12px system-ui, sans-serif"
 
 
-def plot(report: Report) -> str:
-    """Draw what was compared, each panel to its own scale, from nothing."""
+SHORT = ("command to last stop and summary", "commands a second")
+"""The measures of the plot that stands in README."""
+
+
+def plot(report: Report, measures: Collection[str] | None = None) -> str:
+    """Draw what was compared, or some of it, each panel to its own scale, from nothing."""
     body, top = [], _GAP
     for work, measure in _panels(report):
+        if measures is not None and measure not in measures:
+            continue
         figures = [one for one in report.figures if (one.work, one.measure) == (work, measure)]
         body += [_text(8, top, f"{work}: {measure}, {figures[0].unit}", "bold")]
         body += _bars(figures, top + 8)

@@ -1,6 +1,7 @@
 """The harness where it could be wrong: turns, medians, ratios, aims, and what it writes."""
 
 import json
+from pathlib import Path
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
@@ -9,6 +10,7 @@ from aio_pika import connect
 from pamqp.commands import Basic
 
 from tests.bench.load import commands
+from tests.bench.markdown import blocks, kept, written
 from tests.bench.measure import Report, alternate, quantile
 from tests.bench.paper import number, table
 from tests.bench.plot import plot
@@ -146,3 +148,21 @@ async def test_a_refusal_is_raised(declared_url: str) -> None:
     with pytest.raises(ConnectionError, match="NOT_FOUND"):
         await wire.publish([written % ()])
     await wire.close()
+
+
+def test_a_block_stands_where_one_stood_that_began_the_same() -> None:
+    """Up to the next empty line, and nothing else is touched."""
+    page = "# a\n\n| what | old |\n|---|---|\n| 1 | 2 |\n\nend\n"
+    block = ["| what | old |", "|---|---|", "| 3 | 4 |", "| 5 | 6 |"]
+    told = written(page, block)
+    assert told == "# a\n\n| what | old |\n|---|---|\n| 3 | 4 |\n| 5 | 6 |\n\nend\n"
+    with pytest.raises(ValueError, match="no line begins"):
+        written(page, ["| else |"])
+
+
+@pytest.mark.parametrize("path", blocks(kept()), ids=lambda path: path.name)
+def test_the_pages_tell_what_the_kept_run_found(path: Path) -> None:
+    """README and docs/bench.md have their figures from docs/bench.json and from nowhere else."""
+    page = path.read_text()
+    for block in blocks(kept())[path]:
+        assert written(page, block) == page

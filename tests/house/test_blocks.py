@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -26,7 +25,6 @@ from consumer.cli.demo import LEGACY
 from consumer.cli.main import cli
 from consumer.client import LifecycleClient
 from consumer.devstack.platform import Fleet, found_company
-from consumer.devstack.stack import Stack
 from consumer.settings import CREDENTIALS, Settings
 from tests.cli.test_dead_letters import die
 from tests.support.caller import WireCaller
@@ -81,7 +79,7 @@ PROGRAM = "workspace-lifecycle"
 TUTORIAL, HOW_TO = "docs/tutorial.md", "docs/how-to.md"
 WAYS: Mapping[tuple[str, str], Way] = {
     ("README.md", "make demo"): DEMO,
-    ("README.md", "rabbitmqadmin publish"): Typed(needs=("rabbitmqadmin",)),
+    ("README.md", f"{PROGRAM} pause"): Typed(),
     ("README.md", f"{PROGRAM} migrate"): Typed(),
     ("docs/audit.md", "aws s3"): Parsed("needs the AWS command line"),
     ("docs/audit.md", f"{PROGRAM} replay"): Typed(needs=("jq",)),
@@ -273,7 +271,6 @@ async def town(settings: Settings, caller: WireCaller) -> AsyncIterator[dict[str
 @pytest.mark.parametrize("tutorial", [True, False], ids=["tutorial", "others"])
 async def test_what_is_typed_does_and_says_what_the_page_tells(
     tutorial: bool,
-    stack: Stack,
     aws: object,
     settings_of: Callable[..., Settings],
     caller: WireCaller,
@@ -294,7 +291,6 @@ async def test_what_is_typed_does_and_says_what_the_page_tells(
         folder.mkdir()
         (folder / "event.json").write_text(json.dumps(EVENT))
     (tmp_path / "triggers.toml").write_text(block_of("toml", "[[trigger]]", "triggers.md"))
-    _tell_rabbitmqadmin(tmp_path, stack, settings)
     with shell(tmp_path, _variables(tmp_path, settings)) as bash:
         async with town(settings, caller) as ids:
             went = [f"cd {folders[one.page]}\n{_put(one.text, ids)}" for one, _ in typed]
@@ -309,16 +305,6 @@ def _put(text: str, ids: Mapping[str, str]) -> str:
     for written, real in ids.items():
         text = text.replace(written, real)
     return text
-
-
-def _tell_rabbitmqadmin(home: Path, stack: Stack, settings: Settings) -> None:
-    management = urlsplit(stack.management_url)
-    vhost = urlsplit(settings.amqp_url.get_secret_value()).path[1:]
-    (home / ".rabbitmqadmin.conf").write_text(
-        f"[default]\nhostname = {management.hostname}\nport = {management.port}\n"
-        f"username = {management.username}\npassword = {management.password}\n"
-        f"declare_vhost = {vhost}\nvhost = {vhost}\n"
-    )
 
 
 def _variables(home: Path, settings: Settings) -> dict[str, str]:

@@ -23,6 +23,17 @@ from tests.support.load import HEARD, REPLIES, Load
 ANSWERS = (".rejected", ".summary", ".previewed")
 _ORDERS = {"workspace.stop", "workspace.start"}
 _PATIENCE = 120.0
+_OPEN = """
+select o.operation_id, o.action, o.recorded_at, o.open_count, t.workspace_id, t.generation
+from lifecycle.operation o left join lifecycle.target t
+    on t.operation_id = o.operation_id and t.outcome is null
+where o.settled_at is null and o.outcome = 'carried' limit 5
+"""
+_SESSIONS = """
+select pid, state, wait_event, left(query, 60) as query, locktype, classid, objid, granted
+from pg_stat_activity left join pg_locks using (pid)
+where datname = current_database() and (locktype = 'advisory' or locktype is null)
+"""
 
 
 @dataclass
@@ -91,9 +102,28 @@ async def drained(load: Load, connection: "asyncpg.Connection[asyncpg.Record]") 
         unfinished = await connection.fetchval(left, len(load.sent))
         if unfinished < least:
             least, end = unfinished, time.monotonic() + _PATIENCE
-        assert time.monotonic() < end, f"still waiting: {ready}, {unfinished} are unfinished"
+        if time.monotonic() > end:
+            raise AssertionError(await _unfinished(load, ready, connection))
         quiet = 0 if any(ready.values()) or unfinished else quiet + 1
         await asyncio.sleep(0.1)
+
+
+async def _unfinished(
+    load: Load, ready: Mapping[str, int], connection: "asyncpg.Connection[asyncpg.Record]"
+) -> str:
+    """Tell all that is known of what does not end."""
+    recorded = "select distinct message_id from lifecycle.operation"
+    known = {row["message_id"] for row in await connection.fetch(recorded)}
+    letters = {queue: await _ready(load.channel, dead(queue)) for queue in WORK_QUEUES}
+    told = {
+        "ready": ready,
+        "dead letters": letters,
+        "without an outcome": sorted(set(load.sent) - known),
+        "in the outbox": await connection.fetch("select * from lifecycle.outbox limit 5"),
+        "open": await connection.fetch(_OPEN),
+        "sessions": await connection.fetch(_SESSIONS),
+    }
+    return f"nothing goes on: {told}"
 
 
 async def account(

@@ -137,7 +137,11 @@ async def settled(urls: Urls, sent: Load) -> Account:
         assert program.process.stderr is not None
         reading = asyncio.create_task(program.process.stderr.read())
         await sent.open()
-        await drained(sent, connection)
+        try:
+            await drained(sent, connection)
+        except AssertionError:
+            reading.cancel()  # or the program's end would find somebody at its log
+            raise
         program.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):
             await reading
