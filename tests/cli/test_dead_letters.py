@@ -138,7 +138,7 @@ async def test_a_story_that_somebody_made_up_is_shown_as_far_as_it_goes(
         headers={"x-death": deaths},
     )
     ran = await cli("dead-letters", "list")
-    assert (ran.code, ran.err) == (0, "1 dead letters\n")
+    assert (ran.code, ran.err) == (0, "1 dead letter\n")
     assert "made-up" in ran.out
     assert (await cli("dead-letters", "requeue", "--all")).err == "0 requeued, 1 kept\n"
 
