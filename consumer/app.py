@@ -50,7 +50,7 @@ from schemas.catalog import (
     RESULTS_QUEUE,
     TRIGGERS_QUEUE,
 )
-from schemas.topology import WORK_QUEUES, Queue, dead, retention, topology, trigger_queues
+from schemas.topology import WORK_QUEUES, Queue, retention, topology, trigger_queues, with_dead
 
 if TYPE_CHECKING:
     from consumer.audit.archive import Archiver
@@ -214,7 +214,7 @@ def _measured(
     metrics: Metrics = import_module("consumer.telemetry.metrics").Metrics(queues)
     counting: type[Standing] = import_module("consumer.telemetry.standing").Standing
     archive = stream_of(settings) if "archive" in roles and settings.archive_url else None
-    depths = Depths(settings.amqp_url.get_secret_value(), [*queues, *map(dead, queues)])
+    depths = Depths(settings.amqp_url.get_secret_value(), with_dead(queues))
     standing = counting(metrics, database, depths, archive, lambda: not state.hindrances())
     health = Health(settings.listen, state.hindrances, standing.page)
     return metrics, [standing, health]

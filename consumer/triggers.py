@@ -13,7 +13,7 @@ from consumer.message import Inbound, Outbound, UnavailableError, UnreadableErro
 from consumer.observe import bound, say
 from consumer.trigger import Trigger, Triggers, value_at
 from schemas.catalog import BY_NAME
-from schemas.envelope import Attributes, first_error, read, write
+from schemas.envelope import Attributes, first_error, taken_apart, write
 from schemas.strict import canonical_json, parse_json, plain_text, rfc3339
 
 Publish = Callable[
@@ -130,7 +130,9 @@ def _whole(inbound: Inbound) -> Any:
         for prefix in _BINARY
         if name.startswith(prefix)
     }
-    return {**attributes, "data": document} if "specversion" in attributes else document
+    if "specversion" not in attributes:
+        return document
+    return parse_json(canonical_json({**attributes, "data": document}))
 
 
 def _attribute(name: str, value: object) -> str | int | bool:
@@ -142,7 +144,7 @@ def _attribute(name: str, value: object) -> str | int | bool:
 
 
 def _of_cloudevent(inbound: Inbound, document: Any) -> Event:
-    attributes, _ = read(canonical_json(document))
+    attributes, _ = taken_apart(document)
     return Event(
         document=document,
         id=attributes.id,

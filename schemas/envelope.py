@@ -80,7 +80,16 @@ def read(body: bytes) -> tuple[Attributes, Any]:
         ValueError: the body is no CloudEvent; the text says where, without its values.
 
     """
-    parsed = parse_json(body)
+    return taken_apart(parse_json(body))
+
+
+def taken_apart(parsed: Any) -> tuple[Attributes, Any]:
+    """Do so with one that `parse_json` has read.
+
+    Raises:
+        ValueError: as `read`.
+
+    """
     if not isinstance(parsed, dict):
         raise ValueError("a CloudEvent is a JSON object")
     try:

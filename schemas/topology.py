@@ -1,6 +1,6 @@
 """What the program declares at the broker: exchanges, queues, stream and bindings, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class Queue:
 def dead(queue: str) -> str:
     """Name the queue that holds what could not be handled from `queue`."""
     return f"{queue}.dead"
+
+
+def with_dead(queues: Sequence[str]) -> list[str]:
+    """Name queues, and behind them those that hold what could not be handled from them."""
+    return [*queues, *map(dead, queues)]
 
 
 def _work(name: str, bindings: tuple[tuple[str, str], ...]) -> Queue:

@@ -29,6 +29,7 @@ from tests.support.front import Front, front_before
 from tests.support.program import running
 from tests.support.report import pytest_terminal_summary
 from tests.support.sharing import pytest_configure_node, pytest_unconfigure, shared_stack
+from tests.support.users import user_on
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -232,3 +233,12 @@ async def _prepare(url: str, statement: str) -> None:
         await direct.execute(statement)
     await direct.close()
     await migrate(url)
+
+
+@pytest.fixture
+async def stranger(stack: Stack, declared_url: str) -> AsyncIterator[WireCaller]:
+    """Open a caller as another user, with every right on the vhost, whom no policy names."""
+    with user_on(stack.management_url, declared_url, "stranger") as url:
+        connection = await aio_pika.connect(url)
+        yield await WireCaller.on(connection, listen=False)
+        await connection.close()

@@ -119,7 +119,7 @@ class Bucket:
         while more:
             page = await self._call(
                 f"list {prefix}",
-                lambda client, last=last: client.list_objects_v2(  # type: ignore[misc]
+                lambda client, last=last: client.list_objects_v2(  # type: ignore[misc]  # the default binds it now
                     Bucket=self._bucket, Prefix=self._prefix + prefix, StartAfter=last
                 ),
             )

@@ -3,8 +3,11 @@
 import asyncio
 from typing import Self
 
+from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.connection import Connection
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 
 class OwnChannel(Channel):
@@ -28,6 +31,12 @@ class OwnChannel(Channel):
         connection.channels[number] = channel
         await channel.open()
         return channel
+
+    async def _content(self, frame: Basic.Deliver | Basic.Return) -> DeliveredMessage:
+        """Read what follows a method that brings a message."""
+        header = await self._get_frame()
+        assert isinstance(header, ContentHeader)
+        return await self._read_content(frame, header)
 
     def _closed(self, closed: asyncio.Future[None]) -> None:
         self.reason = None if closed.cancelled() else closed.exception()

@@ -13,7 +13,6 @@ from typing import Literal
 from aiormq.abc import ChannelFrame, ConfirmationFrameType, TimeoutType
 from aiormq.connection import Connection
 from pamqp.commands import Basic, Channel, Confirm
-from pamqp.header import ContentHeader
 
 from consumer.broker.channel import OwnChannel
 
@@ -109,9 +108,7 @@ class ConfirmingChannel(OwnChannel):
             self._runs.popleft()
 
     async def _on_return_frame(self, frame: Basic.Return) -> None:
-        header = await self._get_frame()
-        assert isinstance(header, ContentHeader)
-        returned = await self._read_content(frame, header)
+        returned = await self._content(frame)
         identity = returned.header.properties.message_id or ""
         any(run.returned(identity) for run in self._runs)
 

@@ -117,9 +117,9 @@ class Consumer:
 
     async def _consume(self, session: _Session) -> str:
         with translating(f"consume {self._queue}"):
-            await session.channel.basic_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
             async with asyncio.timeout(TIMEOUT):
-                return await session.channel.consume(self._queue, partial(self._take, session))
+                take = partial(self._take, session)
+                return await session.channel.consume(self._queue, take, self._prefetch)
 
     def _take(self, session: _Session, held: DeliveredMessage) -> None:
         """Start a task that the channel's end does not cancel."""

@@ -14,7 +14,6 @@ from aiormq.abc import DeliveredMessage
 from aiormq.connection import Connection
 from aiormq.exceptions import ChannelInvalidStateError
 from pamqp.commands import Basic
-from pamqp.header import ContentHeader
 
 from consumer.broker.channel import OwnChannel
 
@@ -75,10 +74,12 @@ class ConsumingChannel(OwnChannel):
         self,
         queue: str,
         take: Callable[[DeliveredMessage], object],
+        prefetch: int,
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
         """Have every delivery given to `take`, in order; give the consumer's tag."""
         self._take = take
+        await self.basic_qos(prefetch_count=prefetch)
         answer = await self.basic_consume(queue, _never, arguments=dict(arguments or {}))
         assert answer.consumer_tag is not None
         return answer.consumer_tag
@@ -112,9 +113,7 @@ class ConsumingChannel(OwnChannel):
                 await self.basic_ack(tag, multiple=multiple, wait=False)
 
     async def _on_deliver_frame(self, frame: Basic.Deliver) -> None:
-        header = await self._get_frame()
-        assert isinstance(header, ContentHeader)
-        delivered = await self._read_content(frame, header)
+        delivered = await self._content(frame)
         self._unsettled.add(frame.delivery_tag or 0)
         self._take(delivered)
 

@@ -13,10 +13,12 @@ from pamqp.commands import Basic
 from consumer.broker.connection import TIMEOUT, connected, frame_max_of, translating
 from consumer.broker.outlet import CONFIRM
 from consumer.broker.parking import SENDER
+from consumer.broker.topology import exists
 from consumer.broker.translate import DELIVERY_COUNT, UnwritableError, inbound, rewritten
 from consumer.broker.transport import has_readable_properties
 from consumer.message import Inbound, UnavailableError
-from schemas.catalog import COMMANDS, EVENTS
+from schemas.catalog import COMMANDS, EVENTS, TRIGGERS_QUEUE
+from schemas.topology import WORK_QUEUES, dead
 
 _OURS = frozenset(
     {
@@ -183,3 +185,15 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     deaths = headers.get("x-death")
     newest = deaths[0] if isinstance(deaths, list) and deaths else {}
     return newest if isinstance(newest, Mapping) else {}
+
+
+async def dead_queues(url: str) -> list[str]:
+    """Name the dead-letter queues; that of triggers is not on every broker.
+
+    Raises:
+        UnavailableError: the broker is away, or does not let us look.
+
+    """
+    optional = dead(TRIGGERS_QUEUE)
+    has_it = await exists(url, "queue", optional)
+    return [*map(dead, WORK_QUEUES), *([optional] if has_it else [])]

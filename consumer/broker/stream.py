@@ -124,10 +124,9 @@ async def _consume(link: Link, queue: str, start: Start | Literal["last"]) -> _H
     channel.on_consumer_cancel_callbacks.add(end)
     link.lost.add_done_callback(end)
     with translating(f"read {queue}"):
-        await channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)
         try:
             async with asyncio.timeout(TIMEOUT):
-                await channel.consume(queue, heard.queue.put_nowait, {OFFSET: start})
+                await channel.consume(queue, heard.queue.put_nowait, _PREFETCH, {OFFSET: start})
         except ChannelAccessRefused as error:
             raise RefusedError(f"could not read {queue}: {error}") from None
     return heard

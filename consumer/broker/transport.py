@@ -240,6 +240,6 @@ def _mended_text(data: bytes, at: int) -> bytes:
     try:
         data[begin:end].decode()
     except UnicodeDecodeError:
-        ascii_text = bytes(byte if byte < 0x80 else ord("?") for byte in data[begin:end])  # noqa: PLR2004
+        ascii_text = bytes(byte if byte < 0x80 else ord("?") for byte in data[begin:end])  # noqa: PLR2004 (where ASCII ends)
         return data[:begin] + ascii_text + data[end:]
     return data

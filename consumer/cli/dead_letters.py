@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from consumer.broker.dead import Letter, dead_queue
-from consumer.broker.topology import exists
+from consumer.broker.dead import Letter, dead_queue, dead_queues
 from consumer.cli import environment
 from consumer.cli.outcome import counted
 from consumer.dead_letters import Meant, discarded, found, requeued
@@ -118,9 +117,7 @@ async def _names(url: str, queues: Sequence[str]) -> list[str]:
     """Name the queues that are meant; that of triggers is not on every broker."""
     if queues:
         return [_SHORT[short] for short in _SHORT if short in queues]
-    optional = dead(TRIGGERS_QUEUE)
-    has_it = await exists(url, "queue", optional)
-    return [name for name in _SHORT.values() if has_it or name != optional]
+    return await dead_queues(url)
 
 
 async def _found(*, queues: Sequence[str], **which: str | None) -> list[Letter]:

@@ -19,7 +19,7 @@ from consumer.store.pool import Connection, opened
 from consumer.store.waiting import waiting
 from schemas.catalog import EVENTS, TRIGGERS_QUEUE
 from schemas.strict import rfc3339
-from schemas.topology import WORK_QUEUES, dead
+from schemas.topology import WORK_QUEUES, with_dead
 
 _MOST_NODES, _MOST_OPERATIONS, _MOST_REJECTIONS = 10_000, 30, 20
 _MOST_LISTED = 200
@@ -42,8 +42,8 @@ class Feed:
         self._amqp_url, self._database_url = amqp_url, database_url
         self._depths = Depths(
             amqp_url,
-            [*WORK_QUEUES, *map(dead, WORK_QUEUES)],
-            optional=[TRIGGERS_QUEUE, dead(TRIGGERS_QUEUE)],
+            with_dead(WORK_QUEUES),
+            optional=with_dead([TRIGGERS_QUEUE]),
         )
         self._told: dict[str, str] = {}
         self._looking: set[asyncio.Queue[Message | None]] = set()

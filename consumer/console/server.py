@@ -17,16 +17,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consumer.address import taking
 from consumer.broker.ask import UnroutableError
-from consumer.broker.dead import Letter, dead_queue
-from consumer.broker.topology import exists
+from consumer.broker.dead import Letter, dead_queue, dead_queues
 from consumer.client import LifecycleClient, event_of
 from consumer.console.feed import Feed, Message
 from consumer.message import UnavailableError
-from schemas.catalog import TRIGGERS_QUEUE
 from schemas.commands import PauseWorkspace, ResumeWorkspace
 from schemas.events import Action
 from schemas.strict import Id
-from schemas.topology import WORK_QUEUES, dead
 
 SOURCE = "workspace-lifecycle-console"
 _PAGE = (files("consumer.console") / "page.html").read_text("utf-8")
@@ -186,7 +183,7 @@ class Console:
         """List what lies in the dead-letter queues, and leave it there."""
         found = []
         try:
-            for queue in await self._dead_queues():
+            for queue in await dead_queues(self._amqp_url):
                 async with dead_queue(self._amqp_url, queue) as letters:
                     async for letter in letters.letters():
                         found.append(_letter(queue, letter))
@@ -195,12 +192,6 @@ class Console:
         except UnavailableError as error:
             raise web.HTTPServiceUnavailable(text=str(error)) from None
         return web.json_response(found, headers=_HEADERS)
-
-    async def _dead_queues(self) -> list[str]:
-        """Name them; that of triggers is not on every broker."""
-        optional = dead(TRIGGERS_QUEUE)
-        has_it = await exists(self._amqp_url, "queue", optional)
-        return [*map(dead, WORK_QUEUES), *([optional] if has_it else [])]
 
 
 async def _soon(following: Callable[[], Awaitable[Message | None]]) -> bytes | None:

@@ -41,7 +41,7 @@ def archiver(pool: Database, bucket: Bucket, stream: Stream) -> Callable[..., Ar
     """Make archivers, with other sizes where a test asks for them."""
 
     def make(limit: Limit | None = None, **sizes: float) -> Archiver:
-        chosen = Sizes(**({"records": 10, "every": 60} | sizes))  # type: ignore[arg-type]
+        chosen = Sizes(**({"records": 10, "every": 60} | sizes))  # type: ignore[arg-type]  # as the test has them
         return Archiver(pool, bucket, stream, sizes=chosen, limit=limit)
 
     return make

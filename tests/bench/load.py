@@ -61,9 +61,14 @@ class Place:
                 await wire.close()
 
     @asynccontextmanager
-    async def running(self, contender: Contender, scratch: Path) -> AsyncIterator[Running]:
-        """Run a contender here, from when it consumes until the block ends."""
-        environment = contender.environment(self.amqp_url, self.database_url)
+    async def running(
+        self, contender: Contender, scratch: Path, amqp_url: str | None = None
+    ) -> AsyncIterator[Running]:
+        """Run a contender here, from when it consumes until the block ends.
+
+        `amqp_url`: of whoever stands before the broker.
+        """
+        environment = contender.environment(amqp_url or self.amqp_url, self.database_url)
         log = scratch / f"{contender.name}-{uuid4()}.log"
         async with started(contender.arguments, log, environment, contender.folder) as process:
             await process.until(contender.ready)

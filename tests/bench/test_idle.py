@@ -1,8 +1,7 @@
 """Work 8: what it costs to have nothing to do: CPU, statements, and what goes to the broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -14,8 +13,7 @@ from consumer.devstack.stack import Stack
 from tests.bench.load import Place
 from tests.bench.measure import SCALE, Report
 from tests.bench.roster import ROSTER
-from tests.bench.running import Running, started
-from tests.broker.tap import Tap, tap_before
+from tests.broker.tap import tap_before
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
@@ -44,16 +42,6 @@ class Server:
         return int(found)
 
 
-@asynccontextmanager
-async def behind(tap: Tap, place: Place, scratch: Path) -> AsyncIterator[Running]:
-    """Run the program so that all it says to the broker is heard."""
-    ours = ROSTER["ours"]
-    urls = ours.environment(tap.url, place.database_url)
-    async with started(ours.arguments, scratch / "log", urls) as process:
-        await process.until(ours.ready)
-        yield process
-
-
 async def test_idle(stack: Stack, place: Place, report: Report, tmp_path: Path) -> None:
     """A minute of the others, then a minute of ours, with nothing to do."""
     server = Server(stack, place)
@@ -69,7 +57,10 @@ async def test_idle(stack: Stack, place: Place, report: Report, tmp_path: Path) 
         around = await server.transactions() - around
         for (name, one), was in zip(others, before, strict=True):
             found[name] = [100 * (one.cpu() - was) / _SECONDS]
-    async with tap_before(place.amqp_url) as tap, behind(tap, place, tmp_path) as ours:
+    async with (
+        tap_before(place.amqp_url) as tap,
+        place.running(ROSTER["ours"], tmp_path, tap.url) as ours,
+    ):
         await asyncio.sleep(_SETTLING)
         was, transactions = ours.cpu(), await server.transactions()
         heartbeats, methods = len(tap.methods(Heartbeat)), len(tap.methods(Frame))

@@ -87,7 +87,7 @@ async def test_a_broker_hears_one_frame_of_what_ends_together(tap: Tap, wire: By
         await wire.send()
     async with connected(tap.url, "test") as link:
         channel = await link.own(ConsumingChannel, "a test")
-        await channel.consume(COMMANDS_QUEUE, taken.append)
+        await channel.consume(COMMANDS_QUEUE, taken.append, 100)
         async with asyncio.timeout(PATIENCE):
             while len(taken) < 10:  # noqa: ASYNC110 (deliveries make no sound)
                 await asyncio.sleep(0.01)

@@ -1,6 +1,6 @@
 """Who says it: the policy file goes by users that RabbitMQ verifies, and nobody gets round it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,15 +28,6 @@ EVERYBODY = Rules(require_user_id=False, default=Grant(cascade=True))
 def user(amqp_url: str) -> str:
     """Give the user as whom the tests and the program are connected."""
     return urlsplit(amqp_url).username or "guest"
-
-
-@pytest.fixture
-async def stranger(stack: Stack, declared_url: str) -> AsyncIterator[WireCaller]:
-    """Open a caller as another user, with every right on the vhost."""
-    with user_on(stack.management_url, declared_url, "stranger") as url:
-        connection = await aio_pika.connect(url)
-        yield await WireCaller.on(connection, listen=False)
-        await connection.close()
 
 
 async def test_rabbitmq_takes_no_message_in_another_users_name(

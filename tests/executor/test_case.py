@@ -20,7 +20,7 @@ async def case(
 ) -> Case:
     """Make a case of which something is known."""
     result: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    return Case(order(action, ID, seconds=seconds), ID, result, **(known or {}))  # type: ignore[arg-type]
+    return Case(order(action, ID, seconds=seconds), ID, result, **(known or {}))  # type: ignore[arg-type]  # as the test has them
 
 
 NOTHING: dict[str, bool] = {}

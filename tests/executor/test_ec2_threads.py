@@ -50,9 +50,9 @@ async def test_the_clients_are_created_once_and_not_before_it_is_needed(
     created: list[object] = []
 
     class Counted(boto3.Session):
-        def client(self, *args: object, **settings: object) -> object:  # type: ignore[override]
+        def client(self, *args: object, **settings: object) -> object:  # type: ignore[override]  # whatever it is given
             created.append(args)
-            return super().client(*args, **settings)  # type: ignore[call-overload]
+            return super().client(*args, **settings)  # type: ignore[call-overload]  # the same
 
     monkeypatch.setattr(boto3, "Session", Counted)
     executor = fleet()

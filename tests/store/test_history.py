@@ -38,7 +38,7 @@ def command(number: int, **changes: object) -> Operation:
         answer_type="workspace.pause.rejected", answer=b"answer", target_count=0, open_count=0,
         recorded_at=recorded_at, deadline=recorded_at,
     )  # fmt: skip
-    return replace(row, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)  # type: ignore[arg-type]  # as the test has them
 
 
 async def test_the_newest_come_first_and_no_more_than_asked_for(forest: Forest) -> None:

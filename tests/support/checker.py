@@ -17,7 +17,7 @@ import aio_pika
 import asyncpg
 from aio_pika.abc import AbstractChannel
 
-from schemas.topology import WORK_QUEUES, dead
+from schemas.topology import WORK_QUEUES, dead, with_dead
 from tests.support.load import HEARD, REPLIES, Load
 
 ANSWERS = (".rejected", ".summary", ".previewed")
@@ -144,7 +144,7 @@ async def account(
     _sequence(found, trail)
     _replies(found, load, trail, await _all(channel, REPLIES))
     await _tables(found, load, connection)
-    for queue in (*WORK_QUEUES, *map(dead, WORK_QUEUES)):
+    for queue in with_dead(WORK_QUEUES):
         if count := await _ready(channel, queue):
             found.unexpected.append(f"{count} messages left in {queue}")
     return found

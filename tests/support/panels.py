@@ -47,10 +47,9 @@ class Window:
         """Ask one of a panel's queries."""
         expr = self.filled(target["expr"])
         if target.get("instant"):
-            asked = await server.get("query", query=expr, time=f"{self.end:.3f}")
             told: Sequence[tuple[Labels, Sequence[Point]]]
-            found = [(one["metric"], [one["value"]]) for one in asked["result"]]
-            told = [(labels, [(at, float(v)) for at, v in points]) for labels, points in found]
+            found = await server.now(expr, self.end)
+            told = [(labels, [(self.end, value)]) for labels, value in found]
         else:
             told = await server.course(expr, self.begin, self.end, self.step)
         named = [(_named(target["legendFormat"], labels), points) for labels, points in told]

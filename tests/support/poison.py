@@ -38,5 +38,5 @@ if __name__ == "__main__":
     name, *words = sys.argv[1:4]
     Poisoned.arguments = name, words[0].encode(), words[1].encode()
     del sys.argv[1:4]
-    app.Consumer = Poisoned  # type: ignore[attr-defined]
+    app.Consumer = Poisoned  # type: ignore[attr-defined]  # it is imported there
     main()

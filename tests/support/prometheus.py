@@ -44,9 +44,10 @@ class Prometheus:
             assert told["status"] == "success", told
             return told["data"]
 
-    async def now(self, query: str) -> Sequence[tuple[Labels, float]]:
-        """Ask for the present value of each series."""
-        found = (await self.get("query", query=query))["result"]
+    async def now(self, query: str, at: float | None = None) -> Sequence[tuple[Labels, float]]:
+        """Ask for the value of each series at present, or `at` a Unix time."""
+        when = {} if at is None else {"time": f"{at:.3f}"}
+        found = (await self.get("query", query=query, **when))["result"]
         return [(one["metric"], float(one["value"][1])) for one in found]
 
     async def course(

@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import aio_pika
 import pytest
 
 from consumer import app
 from consumer.devstack.server import free_ports
 from consumer.devstack.stack import Stack
 from consumer.settings import Settings
-from tests.support.caller import WireCaller
 from tests.support.program import running
-from tests.support.users import user_on
 
 Measured = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -36,12 +33,3 @@ def measured(settings_of: Callable[..., Settings]) -> Measured:
 def archive_past_the_front(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have EC2 alone stand behind the front that throttles."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", stack.aws_url)
-
-
-@pytest.fixture
-async def stranger(stack: Stack, declared_url: str) -> AsyncIterator[WireCaller]:
-    """Open a caller as a user whom the policy does not name."""
-    with user_on(stack.management_url, declared_url, "stranger") as url:
-        connection = await aio_pika.connect(url)
-        yield await WireCaller.on(connection, listen=False)
-        await connection.close()

@@ -16,7 +16,7 @@ from consumer.store.pool import opened
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.standing import Reading, Standing
 from consumer.trigger import Trigger, Triggers
-from schemas.topology import WORK_QUEUES, dead
+from schemas.topology import WORK_QUEUES, with_dead
 from tests.broker.gate import Gate, gate_before
 from tests.broker.tools import Facts
 from tests.support.caller import WireCaller
@@ -169,7 +169,7 @@ def standing_of(broker: Gate, postgres: Gate) -> Standings:
     async def run(fresh: float) -> AsyncIterator[Standing]:
         stop = asyncio.Event()
         async with opened(postgres.url, 2) as database:
-            depths = Depths(broker.url, [*WORK_QUEUES, *map(dead, WORK_QUEUES)])
+            depths = Depths(broker.url, with_dead(WORK_QUEUES))
             service = Standing(Metrics(), database, depths, None, lambda: True, fresh=fresh)
             task = asyncio.create_task(service.run(lambda: None, stop))
             yield service

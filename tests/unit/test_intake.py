@@ -693,7 +693,7 @@ class TestResults:
             action="resume"
             if kind.startswith("workspace.start.") or kind.endswith(".started")
             else "pause",
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,  # type: ignore[arg-type]  # one of its literals
             message_id="m-1",
             code=data.get("code"),
             detail=None,

@@ -40,17 +40,17 @@ def test_messages_are_values() -> None:
     assert inbound().headers is not inbound().headers
     assert outbound().headers is not outbound().headers
     with pytest.raises(FrozenInstanceError):
-        inbound().body = b""  # type: ignore[misc]
+        inbound().body = b""  # type: ignore[misc]  # that it is frozen is tried
     with pytest.raises(FrozenInstanceError):
-        outbound().exchange = ""  # type: ignore[misc]
+        outbound().exchange = ""  # type: ignore[misc]  # the same
 
 
 def test_members_are_named() -> None:
     """Nobody can mistake an exchange for a routing key by its place."""
     with pytest.raises(TypeError):
-        Inbound(b"{}", "q", "x", "k")  # type: ignore[call-arg]
+        Inbound(b"{}", "q", "x", "k")  # type: ignore[call-arg]  # that they are named is tried
     with pytest.raises(TypeError):
-        Outbound("x", "k", b"{}", "m", "t")  # type: ignore[call-arg]
+        Outbound("x", "k", b"{}", "m", "t")  # type: ignore[call-arg]  # the same
 
 
 def test_away_and_unreadable_are_two_things() -> None:

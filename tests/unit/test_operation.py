@@ -76,7 +76,7 @@ def test_decisions_are_values() -> None:
     assert Carry() == Carry(deprecated=False)
     assert Carry() != Carry(deprecated=True)
     with pytest.raises(FrozenInstanceError):
-        reject.detail = ""  # type: ignore[misc]
+        reject.detail = ""  # type: ignore[misc]  # that it is frozen is tried
 
 
 def test_a_plan_of_nothing_holds_nothing() -> None:

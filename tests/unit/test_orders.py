@@ -14,7 +14,7 @@ from schemas.envelope import Attributes, read, write
 from schemas.strict import canonical_json
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
-_TIMES = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+_TIMES = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (hypothesis wants it naive)
 _TARGETS = st.builds(
     Target,
     operation_id=st.uuids(),

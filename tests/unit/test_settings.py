@@ -181,7 +181,7 @@ def test_passwords_are_in_no_error(environment: pytest.MonkeyPatch) -> None:
 def test_settings_are_a_value() -> None:
     """Read once, they do not change."""
     with pytest.raises(ValidationError, match="frozen"):
-        read().max_body = 1  # type: ignore[misc]
+        read().max_body = 1  # type: ignore[misc]  # that it is frozen is tried
     assert read() == read()
 
 

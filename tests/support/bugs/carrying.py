@@ -200,11 +200,9 @@ CONSUMING = (
     ),
     bug(
         "the prefetch is global, which a later RabbitMQ refuses",
-        "consumer/broker/stream.py",
-        """    with translating(f"read {queue}"):
-        await channel.basic_qos(prefetch_count=_PREFETCH, timeout=TIMEOUT)""",
-        """    with translating(f"read {queue}"):
-        await channel.basic_qos(prefetch_count=_PREFETCH, global_=True, timeout=TIMEOUT)""",
+        _CONSUMING,
+        "await self.basic_qos(prefetch_count=prefetch)",
+        "await self.basic_qos(prefetch_count=prefetch, global_=True)",
         "tests/broker/test_wire.py::"
         "test_no_queue_is_transient_and_shared_and_no_prefetch_is_global",
     ),
