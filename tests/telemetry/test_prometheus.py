@@ -37,6 +37,10 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 POLICY = Rules(require_user_id=False, default=Grant(cascade=True))
+THROTTLED = """
+sum(lifecycle_executor_calls_total{outcome="throttled"})
++ sum(lifecycle_executor_call_retries_total) > 0
+"""
 
 
 @asynccontextmanager
@@ -117,6 +121,7 @@ async def troubled(
         await server.until("lifecycle_dead_letters > 0")
         await server.until('lifecycle_messages_refused_total{message="result"} > 0')
         await server.until("lifecycle_archive_lag_messages")
+        await server.until(THROTTLED)  # a call is counted at its end, after the deadline
         await server.scraped()
         yield server
 
